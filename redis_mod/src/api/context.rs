@@ -1,0 +1,97 @@
+//! The context that Redis hands to a command or callback.
+
+use redis_module::raw::{self, RedisModuleCtx, RedisModuleString};
+use series::time::{MICROS_PER_MILLI, Micros};
+use std::ffi::{CStr, CString, c_int};
+
+/// A context, valid as long as the callback runs that got it.
+#[derive(Clone, Copy)]
+pub struct Ctx(*mut RedisModuleCtx);
+
+impl Ctx {
+    pub fn new(raw: *mut RedisModuleCtx) -> Ctx {
+        Ctx(raw)
+    }
+
+    pub fn raw(self) -> *mut RedisModuleCtx {
+        self.0
+    }
+
+    /// Number of the selected database.
+    pub fn db(self) -> i32 {
+        // SAFETY: the context is that of the running callback.
+        unsafe { redis!(RedisModule_GetSelectedDb(self.0)) }
+    }
+
+    /// The server's clock, in whole milliseconds.
+    pub fn now(self) -> Micros {
+        // SAFETY: takes no argument.
+        unsafe { redis!(RedisModule_Milliseconds()) }.saturating_mul(MICROS_PER_MILLI)
+    }
+
+    /// Whether the client speaks RESP3.
+    pub fn resp3(self) -> bool {
+        // SAFETY: the context is that of the running callback.
+        let flags = unsafe { redis!(RedisModule_GetContextFlags(self.0)) };
+        flags & raw::REDISMODULE_CTX_FLAGS_RESP3 as c_int != 0
+    }
+
+    /// Sends the running command to replicas and the AOF as it came.
+    pub fn replicate_verbatim(self) {
+        // SAFETY: the context is that of the running command.
+        unsafe { redis!(RedisModule_ReplicateVerbatim(self.0)) };
+    }
+
+    /// Sends `command key text rest...` to replicas and the AOF.
+    pub fn replicate(
+        self,
+        command: &CStr,
+        key: *mut RedisModuleString,
+        text: &[u8],
+        rest: &[*mut RedisModuleString],
+    ) {
+        // SAFETY: the format names a module string, a buffer with its length and an array of module strings with its
+        // length, which is what follows; Redis copies them.
+        unsafe {
+            redis!(RedisModule_Replicate(
+                self.0,
+                command.as_ptr(),
+                c"sbv".as_ptr(),
+                key,
+                text.as_ptr(),
+                text.len(),
+                rest.as_ptr(),
+                rest.len(),
+            ))
+        };
+    }
+
+    /// Tells keyspace subscribers that a command of the module changed a key.
+    pub fn notify(self, event: &CStr, key: *mut RedisModuleString) {
+        // SAFETY: context and key are those of the running command, the event is a C string.
+        unsafe {
+            redis!(RedisModule_NotifyKeyspaceEvent(
+                self.0,
+                raw::REDISMODULE_NOTIFY_MODULE,
+                event.as_ptr(),
+                key,
+            ))
+        };
+    }
+}
+
+/// Writes a line to the server's log.
+pub fn log_warning(message: &str) {
+    let text = CString::new(message.replace('\0', "?")).unwrap_or_default();
+    // SAFETY: a null context is allowed; the format takes one C string. Without a server (unit tests) there is no log.
+    unsafe {
+        if let Some(log) = raw::RedisModule_Log {
+            log(
+                std::ptr::null_mut(),
+                c"warning".as_ptr(),
+                c"%s".as_ptr(),
+                text.as_ptr(),
+            );
+        }
+    }
+}

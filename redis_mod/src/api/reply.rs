@@ -1,0 +1,131 @@
+//! Replies. Numbers are written so that they read back to the same double: as a RESP3 double where the client speaks
+//! RESP3, else as the shortest decimal text.
+
+use super::Ctx;
+use series::time::{MICROS_PER_MILLI, Micros};
+use smallvec::SmallVec;
+use std::ffi::{CStr, CString, c_long};
+use std::io::Write;
+
+/// Text of a time or a number: short enough to stay on the stack.
+pub type Text = SmallVec<[u8; 32]>;
+
+impl Ctx {
+    pub fn reply_integer(self, value: i64) {
+        // SAFETY: the context is that of the running command, as in the other functions of this file.
+        unsafe { redis!(RedisModule_ReplyWithLongLong(self.raw(), value)) };
+    }
+
+    /// A bulk string; the bytes are copied.
+    pub fn reply_bytes(self, bytes: &[u8]) {
+        // SAFETY: as above; Redis copies `len` bytes.
+        unsafe {
+            redis!(RedisModule_ReplyWithStringBuffer(
+                self.raw(),
+                bytes.as_ptr().cast(),
+                bytes.len()
+            ))
+        };
+    }
+
+    pub fn reply_text(self, text: &str) {
+        self.reply_bytes(text.as_bytes());
+    }
+
+    pub fn reply_null(self) {
+        // SAFETY: as above.
+        unsafe { redis!(RedisModule_ReplyWithNull(self.raw())) };
+    }
+
+    /// An array; its `length` elements follow.
+    pub fn reply_array(self, length: usize) {
+        // SAFETY: as above.
+        unsafe { redis!(RedisModule_ReplyWithArray(self.raw(), length as c_long)) };
+    }
+
+    /// A value; null for a missing one.
+    pub fn reply_value(self, value: f64, resp3: bool) {
+        if value.is_nan() {
+            self.reply_null();
+        } else if resp3 {
+            // SAFETY: as above.
+            unsafe { redis!(RedisModule_ReplyWithDouble(self.raw(), value)) };
+        } else {
+            self.reply_bytes(&number_text(value));
+        }
+    }
+
+    /// A time: integer milliseconds, or text with three decimals if it has microseconds.
+    pub fn reply_time(self, time: Micros) {
+        if time % MICROS_PER_MILLI == 0 {
+            self.reply_integer(time / MICROS_PER_MILLI);
+        } else {
+            self.reply_bytes(&time_text(time));
+        }
+    }
+
+    /// A time, or null.
+    pub fn reply_optional_time(self, time: Option<Micros>) {
+        match time {
+            Some(time) => self.reply_time(time),
+            None => self.reply_null(),
+        }
+    }
+
+    /// An error: the text begins with its code.
+    pub fn reply_error(self, text: &str) {
+        let line = text.replace(['\0', '\r', '\n'], " ");
+        self.reply_error_line(&CString::new(line).unwrap_or_default());
+    }
+
+    pub fn reply_wrong_arity(self) {
+        // SAFETY: as above.
+        unsafe { redis!(RedisModule_WrongArity(self.raw())) };
+    }
+
+    fn reply_error_line(self, line: &CStr) {
+        // SAFETY: as above; Redis copies the C string.
+        unsafe { redis!(RedisModule_ReplyWithError(self.raw(), line.as_ptr())) };
+    }
+}
+
+/// A time in milliseconds, with three decimals if it has microseconds: what ADD takes and what is replicated.
+pub fn time_text(time: Micros) -> Text {
+    let mut text = Text::new();
+    let (millis, micros) = (time / MICROS_PER_MILLI, (time % MICROS_PER_MILLI).unsigned_abs());
+    let sign = if time < 0 { "-" } else { "" };
+    let written = if micros == 0 {
+        write!(text, "{millis}")
+    } else {
+        write!(text, "{sign}{}.{micros:03}", millis.unsigned_abs())
+    };
+    debug_assert!(written.is_ok(), "writing to memory cannot fail");
+    text
+}
+
+/// The shortest decimal text that reads back to the same double; whole numbers without a point.
+pub fn number_text(value: f64) -> Text {
+    let mut buffer = ryu::Buffer::new();
+    let text = buffer.format(value);
+    Text::from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_show_microseconds_only_where_they_have_them() {
+        assert_eq!(time_text(1_700_000_000_000_000).as_slice(), b"1700000000000");
+        assert_eq!(time_text(1_700_000_000_000_123).as_slice(), b"1700000000000.123");
+        assert_eq!(time_text(-1).as_slice(), b"-0.001");
+        assert_eq!(time_text(-1_500).as_slice(), b"-1.500");
+    }
+
+    #[test]
+    fn numbers_are_as_short_as_they_can_be() {
+        assert_eq!(number_text(12.0).as_slice(), b"12");
+        assert_eq!(number_text(3.1).as_slice(), b"3.1");
+        assert_eq!(number_text(1e300).as_slice(), b"1e300");
+    }
+}

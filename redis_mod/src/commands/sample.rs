@@ -1,0 +1,82 @@
+//! The writing of one sample, shared by ADD and MADD.
+
+use super::arguments::{Cursor, parse_time, parse_value, shown};
+use crate::api::{Ctx, key};
+use crate::config;
+use crate::failure::Failure;
+use crate::hot::Series;
+use redis_module::raw::RedisModuleString;
+use series::time::Micros;
+use smallvec::SmallVec;
+
+/// Measures and values of one sample.
+pub type Values<'a> = SmallVec<[(&'a [u8], f64); 16]>;
+
+/// When the sample was taken.
+#[derive(Clone, Copy)]
+pub enum When {
+    At(Micros),
+    /// `*`: the server's clock.
+    Now,
+}
+
+impl When {
+    pub fn parse(text: &[u8]) -> Result<When, Failure> {
+        if text == b"*" {
+            return Ok(When::Now);
+        }
+        parse_time(text).map(When::At).ok_or_else(|| {
+            Failure::text(format!(
+                "\"{}\" is not a time: milliseconds since 1970 with up to three decimals, or *",
+                shown(text)
+            ))
+        })
+    }
+}
+
+/// Reads `pairs` of measure and value.
+#[inline]
+pub fn values<'a>(cursor: &mut Cursor<'a>, pairs: usize) -> Result<Values<'a>, Failure> {
+    let mut values = Values::new();
+    for _ in 0..pairs {
+        let measure = cursor.bytes()?;
+        values.push((measure, parse_value(measure, cursor.bytes()?)?));
+    }
+    Ok(values)
+}
+
+/// Writes the sample, making the series if there is none, and returns its time.
+#[inline]
+pub fn write(
+    ctx: Ctx,
+    name: *mut RedisModuleString,
+    when: When,
+    values: &[(&[u8], f64)],
+) -> Result<Micros, Failure> {
+    if let Some(mut series) = key::write(ctx, name)? {
+        return series.change(|series| add(ctx, series, when, values));
+    }
+    let mut series = Series::default();
+    let time = add(ctx, &mut series, when, values)?;
+    key::create(ctx, name, series)?;
+    Ok(time)
+}
+
+#[inline]
+fn add(
+    ctx: Ctx,
+    series: &mut Series,
+    when: When,
+    values: &[(&[u8], f64)],
+) -> Result<Micros, Failure> {
+    let time = match when {
+        When::At(time) => time,
+        When::Now => series.free_time(ctx.now())?,
+    };
+    series.add(time, values)?;
+    let retention = config::retention();
+    if series.may_trim(retention) {
+        series.trim(retention);
+    }
+    Ok(time)
+}

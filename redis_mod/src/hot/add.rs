@@ -1,0 +1,254 @@
+//! Writing a sample: in order at the end, or wherever an older time belongs.
+
+use super::measures::{MAX_MEASURES, MAX_NAME};
+use super::read::Rows;
+use super::{BLOCK_ROWS, Series, TIME_RANGE};
+use series::block::Block;
+use series::time::Micros;
+use smallvec::SmallVec;
+
+/// What became of a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It is the newest.
+    InOrder,
+    /// It is older than the newest, or changed a sample that was there.
+    Late,
+    /// It said what was known already.
+    Unchanged,
+}
+
+/// Why a sample was refused; nothing was changed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum AddError {
+    #[error("time is outside the years 1 to 9999")]
+    Time,
+    #[error("no measure has a value")]
+    NoValue,
+    #[error("value of \"{0}\" is infinite")]
+    Infinite(String),
+    #[error("a series has at most {MAX_MEASURES} measures")]
+    TooManyMeasures,
+    #[error("a measure's name is 1 to {MAX_NAME} bytes of UTF-8")]
+    Name,
+    #[error("the series is damaged: {0}")]
+    Damaged(#[from] series::bytes::DecodeError),
+}
+
+type Targets = SmallVec<[(usize, f64); 16]>;
+
+impl Series {
+    /// Writes one sample. A NaN says nothing about its measure; a measure that is named twice takes the last value.
+    ///
+    /// # Errors
+    /// [`AddError`]; the series is then as it was.
+    pub fn add(&mut self, time: Micros, values: &[(&[u8], f64)]) -> Result<Added, AddError> {
+        if !TIME_RANGE.contains(&time) {
+            return Err(AddError::Time);
+        }
+        let targets = self.targets(values)?;
+        let in_order = match self.open.last() {
+            Some(last) => time > last,
+            None => self.last().is_none_or(|last| time > last),
+        };
+        if in_order {
+            self.append(time, &targets);
+            return Ok(Added::InOrder);
+        }
+        match self.amend(time, &targets)? {
+            Change::None => return Ok(Added::Unchanged),
+            Change::Filled => self.note_late(time, false),
+            Change::NewRow => self.note_late(time, true),
+        }
+        Ok(Added::Late)
+    }
+
+    /// The first free time from `time` on: two samples that the server's clock gives the same time are two samples.
+    pub fn free_time(&self, mut time: Micros) -> Result<Micros, AddError> {
+        let mut rows = Rows::default();
+        while self.last().is_some_and(|last| time <= last) {
+            if self.last() == Some(time) {
+                return Ok(time + 1);
+            }
+            let Some(segment) = self.segments(time, time).next() else {
+                break;
+            };
+            segment.read(&[], &mut rows)?;
+            if rows.times.binary_search(&time).is_err() {
+                break;
+            }
+            time += 1;
+        }
+        Ok(time)
+    }
+
+    /// The measures' positions, new measures last. Names are checked before any is added.
+    fn targets(&mut self, values: &[(&[u8], f64)]) -> Result<Targets, AddError> {
+        let mut targets = Targets::new();
+        let mut new = SmallVec::<[&str; 4]>::new();
+        for (index, &(name, value)) in values.iter().enumerate() {
+            if value.is_nan() {
+                continue;
+            }
+            if value.is_infinite() {
+                return Err(AddError::Infinite(
+                    String::from_utf8_lossy(name).into_owned(),
+                ));
+            }
+            let measure = match self.measures.find(name, index) {
+                Some(measure) => measure,
+                None => {
+                    let name = std::str::from_utf8(name).map_err(|_| AddError::Name)?;
+                    if name.is_empty() || name.len() > MAX_NAME {
+                        return Err(AddError::Name);
+                    }
+                    let position = new.iter().position(|&known| known == name);
+                    self.measures.len()
+                        + position.unwrap_or_else(|| {
+                            new.push(name);
+                            new.len() - 1
+                        })
+                }
+            };
+            targets.push((measure, value));
+        }
+        if targets.is_empty() {
+            return Err(AddError::NoValue);
+        }
+        if !new.is_empty() {
+            if self.measures.len() + new.len() > MAX_MEASURES {
+                return Err(AddError::TooManyMeasures);
+            }
+            for name in new {
+                self.measures.push(name);
+            }
+            self.open.widen(self.measures.len());
+        }
+        Ok(targets)
+    }
+
+    #[inline]
+    fn append(&mut self, time: Micros, targets: &[(usize, f64)]) {
+        if self.open.len() >= BLOCK_ROWS {
+            self.close();
+        }
+        let row = self.open.push(time);
+        for &(measure, value) in targets {
+            self.open.set(row, measure, value);
+        }
+        self.seq += 1;
+        self.pending_rows += usize::from(time > self.mark);
+        if time <= self.mark {
+            // A series that was emptied may start again before its mark.
+            self.pending_rows += 1;
+            self.insert_late(time);
+        }
+    }
+
+    fn amend(&mut self, time: Micros, targets: &[(usize, f64)]) -> Result<Change, AddError> {
+        let in_open = match self.blocks.last() {
+            Some(block) => time > block.last(),
+            None => true,
+        };
+        if !in_open {
+            return self.amend_block(time, targets);
+        }
+        match self.open.search(time) {
+            Ok(row) => {
+                let mut change = Change::None;
+                for &(measure, value) in targets {
+                    if self.open.value(row, measure).to_bits() != value.to_bits() {
+                        self.open.set(row, measure, value);
+                        change = Change::Filled;
+                    }
+                }
+                Ok(change)
+            }
+            Err(row) => {
+                self.open.insert(row, time);
+                for &(measure, value) in targets {
+                    self.open.set(row, measure, value);
+                }
+                if self.open.len() > BLOCK_ROWS {
+                    self.close();
+                }
+                Ok(Change::NewRow)
+            }
+        }
+    }
+
+    fn amend_block(&mut self, time: Micros, targets: &[(usize, f64)]) -> Result<Change, AddError> {
+        let index = self.block_for(time);
+        let mut rows = Rows::default();
+        rows.read_block(&self.blocks[index], &self.measures.all())?;
+        let change = match rows.times.binary_search(&time) {
+            Ok(row) => rows.fill(row, targets),
+            Err(row) => {
+                rows.insert(row, time);
+                rows.fill(row, targets);
+                Change::NewRow
+            }
+        };
+        if change == Change::NewRow {
+            self.closed_rows += 1;
+        }
+        if change != Change::None {
+            self.replace_block(index, rows);
+        }
+        Ok(change)
+    }
+
+    /// The block that holds `time` or lies next to it.
+    fn block_for(&self, time: Micros) -> usize {
+        let index = self.blocks.partition_point(|block| block.last() < time);
+        let in_gap = index > 0 && time < self.blocks[index].first();
+        if in_gap && self.blocks[index - 1].rows() < self.blocks[index].rows() {
+            index - 1
+        } else {
+            index
+        }
+    }
+
+    /// Encodes changed rows again, as two blocks when they outgrew one.
+    fn replace_block(&mut self, index: usize, mut rows: Rows) {
+        if rows.times.len() < BLOCK_ROWS * 2 {
+            self.blocks[index] = Block::encode(&rows.times, &rows.columns);
+            return;
+        }
+        let upper = rows.split_off(rows.times.len() / 2);
+        self.blocks[index] = Block::encode(&rows.times, &rows.columns);
+        self.blocks
+            .insert(index + 1, Block::encode(&upper.times, &upper.columns));
+    }
+
+    fn note_late(&mut self, time: Micros, new_row: bool) {
+        self.seq += 1;
+        let listed = self.insert_late(time);
+        self.pending_rows += if time > self.mark {
+            usize::from(new_row)
+        } else {
+            usize::from(!listed)
+        };
+    }
+
+    /// Puts the write into the late list; says whether its time was there already.
+    fn insert_late(&mut self, time: Micros) -> bool {
+        match self.late.binary_search_by_key(&time, |&(time, _)| time) {
+            Ok(index) => {
+                self.late[index].1 = self.seq;
+                true
+            }
+            Err(index) => {
+                self.late.insert(index, (time, self.seq));
+                false
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    None,
+    Filled,
+    NewRow,
+}

@@ -1,0 +1,44 @@
+//! Removing samples of a time range.
+
+use super::Series;
+use super::read::Rows;
+use series::block::Block;
+use series::bytes::DecodeError;
+use series::time::Micros;
+
+impl Series {
+    /// Removes the samples in `from..=to`, pending or not, and returns how many there were. The mark stays.
+    pub fn delete(&mut self, from: Micros, to: Micros) -> Result<usize, DecodeError> {
+        if from > to {
+            return Ok(0);
+        }
+        let mut removed = 0;
+        let mut kept = Vec::with_capacity(self.blocks.len());
+        let mut rows = Rows::default();
+        let all = self.measures.all();
+        for block in &self.blocks {
+            if block.last() < from || block.first() > to {
+                kept.push(block.clone());
+                continue;
+            }
+            rows.read_block(block, &all)?;
+            let range = rows.range(from, to);
+            removed += range.len();
+            rows.remove(range);
+            if !rows.times.is_empty() {
+                kept.push(Block::encode(&rows.times, &rows.columns));
+            }
+        }
+        self.closed_rows -= removed;
+        self.blocks = kept;
+        let start = self.open.search(from).unwrap_or_else(|row| row);
+        let end = self.open.search(to).map_or_else(|row| row, |row| row + 1);
+        self.open.remove(start..end);
+        removed += end - start;
+
+        self.late.retain(|&(time, _)| time < from || time > to);
+        self.seq += 1;
+        self.count_pending()?;
+        Ok(removed)
+    }
+}

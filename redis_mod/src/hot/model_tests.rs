@@ -1,0 +1,319 @@
+//! A series against a model that keeps every sample in a map and knows of each cell whether the table has it.
+
+use super::*;
+use proptest::prelude::*;
+use series::rolling::{Windows, fold};
+use std::collections::{BTreeMap, BTreeSet};
+
+const MEASURES: [&str; 3] = ["flow", "pressure", "temperature"];
+
+#[derive(Debug, Clone)]
+enum Step {
+    Add(Micros, Vec<(usize, f64)>),
+    /// PENDING with this limit, then these writes, then ACK of what PENDING said.
+    Flush(usize, Vec<(Micros, f64)>),
+    /// PENDING of a range, acknowledged: a reader's token must do no harm.
+    FlushRange(Micros, Micros, usize),
+    Delete(Micros, Micros),
+    Reload,
+    Trim(Micros),
+}
+
+#[derive(Default)]
+struct Model {
+    rows: BTreeMap<Micros, [Option<u64>; 3]>,
+    /// What the flushes delivered.
+    table: BTreeMap<Micros, [Option<u64>; 3]>,
+}
+
+impl Model {
+    fn add(&mut self, time: Micros, values: &[(usize, f64)]) {
+        let row = self.rows.entry(time).or_default();
+        for &(measure, value) in values {
+            row[measure] = Some(value.to_bits());
+        }
+    }
+
+    /// Whether the table has these values. It may have more: of a sample that was trimmed and then written again in part.
+    fn has_delivered(&self, time: Micros, cells: &[Option<u64>; 3]) -> bool {
+        let Some(table) = self.table.get(&time) else {
+            return false;
+        };
+        cells
+            .iter()
+            .zip(table)
+            .all(|(cell, delivered)| cell.is_none() || cell == delivered)
+    }
+
+    /// Upserts a batch, as the table does.
+    fn deliver(&mut self, batch: &series::wire::Batch) {
+        for (row, &time) in batch.times.iter().enumerate() {
+            let cells = self.table.entry(time).or_default();
+            for (name, column) in batch.measures.iter().zip(&batch.columns) {
+                let measure = MEASURES.iter().position(|known| known == name).unwrap();
+                if !column[row].is_nan() {
+                    cells[measure] = Some(column[row].to_bits());
+                }
+            }
+        }
+    }
+}
+
+fn values(pairs: &[(usize, f64)]) -> Vec<(&'static [u8], f64)> {
+    pairs
+        .iter()
+        .map(|&(measure, value)| (MEASURES[measure].as_bytes(), value))
+        .collect()
+}
+
+fn contents(series: &Series) -> BTreeMap<Micros, [Option<u64>; 3]> {
+    let picks: Vec<usize> = MEASURES
+        .iter()
+        .map(|name| series.measure(name.as_bytes()).unwrap_or(usize::MAX))
+        .collect();
+    let mut all = BTreeMap::new();
+    let mut rows = Rows::default();
+    let mut last = Micros::MIN;
+    for segment in series.segments(Micros::MIN, Micros::MAX) {
+        segment.read(&picks, &mut rows).unwrap();
+        for (row, &time) in rows.times.iter().enumerate() {
+            assert!(time > last, "times ascend over all segments");
+            last = time;
+            let cell = |measure: usize| {
+                let value: f64 = rows.columns[measure][row];
+                (!value.is_nan()).then_some(value.to_bits())
+            };
+            all.insert(time, [cell(0), cell(1), cell(2)]);
+        }
+    }
+    assert_eq!(all.len(), series.rows());
+    all
+}
+
+fn all_pending(series: &Series) -> usize {
+    let query = PendingQuery {
+        from: Micros::MIN,
+        to: Micros::MAX,
+        count: usize::MAX,
+    };
+    let pending = series.pending(&query).unwrap();
+    pending.map_or(0, |pending| pending.batch.rows())
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let time = || (0i64..1200).prop_map(|t| t * 1000);
+    let value = || (-500i32..500).prop_map(|n| f64::from(n) / 10.0);
+    prop_oneof![
+        30 => (time(), prop::collection::vec((0usize..3, value()), 1..4)).prop_map(|(t, v)| Step::Add(t, v)),
+        4 => (1usize..50, prop::collection::vec((time(), value()), 0..4)).prop_map(|(n, w)| Step::Flush(n, w)),
+        2 => (time(), time(), 1usize..50).prop_map(|(a, b, n)| Step::FlushRange(a, b, n)),
+        1 => (time(), 0i64..50_000).prop_map(|(t, w)| Step::Delete(t, t + w)),
+        1 => Just(Step::Reload),
+        2 => (0i64..600_000).prop_map(Step::Trim),
+    ]
+}
+
+/// Samples in order first, so that there are closed blocks to be late for.
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    (0usize..700, prop::collection::vec(step(), 0..150)).prop_map(|(ordered, mut steps)| {
+        let ramp = (0..ordered).map(|i| {
+            let time = i as Micros * 1000 + (i as Micros % 3) * 100;
+            Step::Add(time, vec![(0, i as f64 / 10.0), (1, (i % 7) as f64)])
+        });
+        steps.splice(0..0, ramp);
+        steps
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn a_series_equals_its_model_and_loses_nothing(steps in steps()) {
+        let mut series = Series::default();
+        let mut model = Model::default();
+        for step in steps {
+            match step {
+                Step::Add(time, pairs) => {
+                    series.add(time, &values(&pairs)).unwrap();
+                    model.add(time, &pairs);
+                }
+                Step::Flush(count, writes) => {
+                    let query = PendingQuery { from: Micros::MIN, to: Micros::MAX, count };
+                    let Some(pending) = series.pending(&query).unwrap() else { continue };
+                    prop_assert!(pending.batch.rows() <= count);
+                    prop_assert!(pending.batch.times.windows(2).all(|pair| pair[0] < pair[1]));
+                    let before = all_pending(&series);
+                    for (time, value) in writes {
+                        series.add(time, &values(&[(2, value)])).unwrap();
+                        model.add(time, &[(2, value)]);
+                    }
+                    model.deliver(&pending.batch);
+                    series.acknowledge(7, pending.token).unwrap();
+                    prop_assert_eq!(pending.more, before > pending.batch.rows());
+                }
+                Step::FlushRange(from, to, count) => {
+                    let query = PendingQuery { from: from.min(to), to: from.max(to), count };
+                    let Some(pending) = series.pending(&query).unwrap() else { continue };
+                    prop_assert!(pending.batch.times.iter().all(|t| (query.from..=query.to).contains(t)));
+                    model.deliver(&pending.batch);
+                    series.acknowledge(8, pending.token).unwrap();
+                }
+                Step::Delete(from, to) => {
+                    let gone: Vec<Micros> = model.rows.range(from..=to).map(|(&time, _)| time).collect();
+                    prop_assert_eq!(series.delete(from, to).unwrap(), gone.len());
+                    for time in gone {
+                        model.rows.remove(&time);
+                        model.table.remove(&time);
+                    }
+                }
+                Step::Reload => {
+                    let bytes = series.encode();
+                    let again = Series::decode(&bytes).unwrap();
+                    prop_assert_eq!(again.encode(), bytes);
+                    prop_assert_eq!(again.pending_rows(), series.pending_rows());
+                    series = again;
+                }
+                Step::Trim(retention) => {
+                    let newest = series.last();
+                    let before = series.rows();
+                    let dropped = series.trim(retention);
+                    prop_assert_eq!(before - dropped, series.rows());
+                    let kept = contents(&series);
+                    for (&time, cells) in &model.rows {
+                        if !kept.contains_key(&time) {
+                            prop_assert!(newest.unwrap() - time > retention);
+                            prop_assert!(model.has_delivered(time, cells));
+                        }
+                    }
+                    model.rows.retain(|time, _| kept.contains_key(time));
+                }
+            }
+            prop_assert_eq!(series.pending_rows(), all_pending(&series));
+        }
+        prop_assert_eq!(contents(&series), model.rows.clone());
+        prop_assert_eq!(series.last(), model.rows.keys().next_back().copied());
+        prop_assert_eq!(series.first(), model.rows.keys().next().copied());
+        while let Some(pending) = series.pending(&PendingQuery { from: Micros::MIN, to: Micros::MAX, count: 9 }).unwrap() {
+            model.deliver(&pending.batch);
+            series.acknowledge(9, pending.token).unwrap();
+        }
+        prop_assert_eq!(series.pending_rows(), 0);
+        for (time, cells) in &model.rows {
+            prop_assert!(model.has_delivered(*time, cells), "the table has every sample");
+        }
+    }
+
+    #[test]
+    fn windows_equal_those_of_all_rows(steps in steps(), from in 0i64..1_200_000, length in 0i64..1_200_000, width in 1i64..300_000) {
+        let mut series = Series::default();
+        for step in steps {
+            if let Step::Add(time, pairs) = step {
+                series.add(time, &values(&pairs)).unwrap();
+            }
+        }
+        let to = from + length;
+        let picks: Vec<usize> = (0..series.measures().len()).collect();
+        let mut windows = Windows::tumbling(width, 0, picks.len(), false);
+        series.fold(&WindowQuery { from, to, picks: &picks }, &mut windows).unwrap();
+        let windows = windows.finish();
+        let names: Vec<&str> = series.measures().collect();
+        let all = contents(&series);
+        let starts: BTreeSet<Micros> = all.range(from..=to).map(|(time, _)| time - time % width).collect();
+        prop_assert_eq!(windows.iter().map(|w| w.start).collect::<BTreeSet<_>>(), starts);
+        for window in &windows {
+            for (&pick, bucket) in picks.iter().zip(&window.buckets) {
+                let measure = MEASURES.iter().position(|known| *known == names[pick]).unwrap();
+                let rows = all.range(window.start.max(from)..(window.start + width).min(to + 1));
+                let (times, column): (Vec<Micros>, Vec<f64>) = rows
+                    .map(|(&time, cells)| (time, cells[measure].map_or(f64::NAN, f64::from_bits)))
+                    .unzip();
+                let expected = fold(&times, &column, false);
+                prop_assert_eq!(bucket.count, expected.count);
+                if bucket.count > 0 {
+                    prop_assert_eq!((bucket.first, bucket.last, bucket.min, bucket.max),
+                                    (expected.first, expected.last, expected.min, expected.max));
+                    prop_assert!((bucket.sum - expected.sum).abs() < 1e-6);
+                    prop_assert!((bucket.m2 - expected.m2).abs() < 1e-6);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_state_is_an_error_or_a_series(count in 0i64..300, at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut series = Series::default();
+        for i in 0..count {
+            series.add(i * 1000, &[(b"flow", i as f64)]).unwrap();
+        }
+        let mut bytes = series.encode();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        if let Ok(mut series) = Series::decode(&bytes) {
+            let _ = series.pending(&PendingQuery { from: Micros::MIN, to: Micros::MAX, count: 10 });
+            let _ = series.add(1_000_000, &[(b"flow", 1.0)]);
+            series.trim(1000);
+            let _ = series.encode();
+        }
+    }
+
+    #[test]
+    fn garbage_is_no_state(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Series::decode(&bytes);
+        let mut formatted = vec![STATE_FORMAT];
+        formatted.extend(bytes);
+        let _ = Series::decode(&formatted);
+    }
+}
+
+#[test]
+fn what_is_not_a_sample_changes_nothing() {
+    let mut series = Series::default();
+    let long = "x".repeat(MAX_NAME + 1);
+    let refused: [(Micros, &[(&[u8], f64)], AddError); 6] = [
+        (0, &[(b"flow", f64::INFINITY)], AddError::Infinite("flow".into())),
+        (0, &[(b"flow", f64::NAN)], AddError::NoValue),
+        (0, &[(b"", 1.0)], AddError::Name),
+        (0, &[(long.as_bytes(), 1.0)], AddError::Name),
+        (0, &[(&[0xff], 1.0)], AddError::Name),
+        (*TIME_RANGE.end() + 1, &[(b"flow", 1.0)], AddError::Time),
+    ];
+    for (time, values, error) in refused {
+        assert_eq!(series.add(time, values), Err(error));
+        assert_eq!((series.rows(), series.measures().len(), series.seq()), (0, 0, 0));
+    }
+    let names: Vec<String> = (0..=MAX_MEASURES).map(|i| i.to_string()).collect();
+    let many: Vec<(&[u8], f64)> = names.iter().map(|name| (name.as_bytes(), 1.0)).collect();
+    assert_eq!(series.add(0, &many), Err(AddError::TooManyMeasures));
+    assert_eq!(series.measures().len(), 0);
+}
+
+#[test]
+fn the_same_sample_again_is_not_pending_again() {
+    let mut series = Series::default();
+    for time in 0..10 {
+        series.add(time, &[(b"flow", 1.5)]).unwrap();
+    }
+    let query = PendingQuery { from: Micros::MIN, to: Micros::MAX, count: 100 };
+    let token = series.pending(&query).unwrap().unwrap().token;
+    series.acknowledge(1, token).unwrap();
+    series.add(4, &[(b"flow", 1.5)]).unwrap();
+    assert_eq!(series.pending_rows(), 0);
+    series.add(4, &[(b"flow", 1.6)]).unwrap();
+    assert_eq!(series.pending_rows(), 1);
+}
+
+#[test]
+fn samples_of_the_same_moment_get_times_of_their_own() {
+    let mut series = Series::default();
+    for _ in 0..5 {
+        let time = series.free_time(1000).unwrap();
+        series.add(time, &[(b"flow", 1.0)]).unwrap();
+    }
+    series.add(50_000, &[(b"flow", 1.0)]).unwrap();
+    for _ in 0..5 {
+        let time = series.free_time(1000).unwrap();
+        series.add(time, &[(b"flow", 1.0)]).unwrap();
+    }
+    assert_eq!(series.rows(), 11);
+}
