@@ -1,0 +1,25 @@
+//! The client of the Redis module: what PostgreSQL, the command line and the demo say to the hot tier.
+//!
+//! One [`HotClient`] holds at most one connection and opens it on the first command. A failed connect opens a
+//! circuit breaker: for [`HotConfig::retry_after`] every call fails at once instead of waiting for the timeout
+//! again, so a query over a table whose Redis is down stays fast.
+
+mod ack;
+mod add;
+mod breaker;
+mod client;
+mod config;
+mod error;
+mod info;
+mod latest;
+mod pending;
+mod reply;
+mod time_arg;
+
+pub use add::{AddReport, NewSample, RefusedSample};
+pub use client::HotClient;
+pub use config::HotConfig;
+pub use error::{HotError, HotErrorKind};
+pub use info::{ModuleInfo, SourceInfo};
+pub use latest::LatestSample;
+pub use pending::{Pending, PendingSeries};

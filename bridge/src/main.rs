@@ -1,0 +1,9 @@
+//! `strata`, the operator's command line.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}
