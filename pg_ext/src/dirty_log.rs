@@ -1,0 +1,275 @@
+//! The dirty log: which days of which sources a transaction touched.
+//!
+//! The row trigger notes days in backend memory; the transaction writes them as it commits. There is no watermark a
+//! late commit could slip under, writers never wait for each other, and a transaction that rolls back leaves nothing.
+//! Jobs drain the log into `strata.dirty_days`, one row per day and consumer.
+
+use crate::as_user::AsUser;
+use crate::failure::{Failure, OrRaise, Result};
+use crate::pg_time;
+use pgrx::datum::Date;
+use pgrx::prelude::*;
+use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
+use series::time::Day;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::ffi::{CStr, c_char, c_void};
+
+thread_local! {
+    static NOTED: RefCell<HashSet<(i32, Day)>> = RefCell::new(HashSet::new());
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Registers the transaction callback. Called once, from `_PG_init`.
+pub fn init() {
+    // SAFETY: the callback lives as long as the library, which is never unloaded.
+    unsafe { pg_sys::RegisterXactCallback(Some(at_transaction_end), std::ptr::null_mut()) }
+}
+
+/// While this lives, rows that leave or enter the table are not noted: for moves between tiers, which change no data.
+pub struct Quiet(bool);
+
+impl Quiet {
+    pub fn begin() -> Self {
+        Self(QUIET.replace(true))
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        QUIET.set(self.0);
+    }
+}
+
+/// Who works off dirty days.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Consumer {
+    Rollup,
+    AnomalyDetection,
+    Archive,
+}
+
+impl Consumer {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rollup => "rollup",
+            Self::AnomalyDetection => "anomaly_detection",
+            Self::Archive => "archive",
+        }
+    }
+}
+
+/// A day to work on; `version` tells whether it was noted again meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct DirtyDay {
+    pub day: Day,
+    pub version: i64,
+}
+
+/// Moves what committed transactions noted into `strata.dirty_days`.
+pub fn drain() -> Result<()> {
+    let _user = AsUser::catalog_owner();
+    Spi::run(
+        "WITH taken AS (
+             DELETE FROM strata.dirty_log
+             WHERE ctid = ANY (ARRAY(SELECT ctid FROM strata.dirty_log FOR UPDATE SKIP LOCKED))
+             RETURNING source_id, day
+         )
+         INSERT INTO strata.dirty_days AS known (source_id, day, consumer)
+         SELECT DISTINCT taken.source_id, taken.day, consumer
+         FROM taken
+         JOIN strata.sources USING (source_id)
+         CROSS JOIN LATERAL unnest(CASE WHEN sources.cold IS NULL
+             THEN ARRAY['rollup', 'anomaly_detection']
+             ELSE ARRAY['rollup', 'anomaly_detection', 'archive'] END) AS consumer
+         ORDER BY 1, 2, 3
+         ON CONFLICT (source_id, consumer, day) DO UPDATE SET version = DEFAULT",
+    )?;
+    Ok(())
+}
+
+/// Days of a source that `consumer` has yet to work on, oldest first.
+pub fn pending(source_id: i32, consumer: Consumer) -> Result<Vec<DirtyDay>> {
+    Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT day, version FROM strata.dirty_days WHERE source_id = $1 AND consumer = $2 ORDER BY day",
+            None,
+            &[source_id.into(), consumer.as_str().into()],
+        )?;
+        let mut days = Vec::new();
+        for row in rows {
+            if let (Some(day), Some(version)) = (row.get::<Date>(1)?, row.get::<i64>(2)?) {
+                days.push(DirtyDay { day: pg_time::day(day), version });
+            }
+        }
+        Ok(days)
+    })
+}
+
+/// Forgets days, in the transaction of the work's effect; a day noted again since stays.
+pub fn done(source_id: i32, consumer: Consumer, days: &[DirtyDay]) -> Result<()> {
+    let _user = AsUser::catalog_owner();
+    let dates: Vec<Date> = days.iter().map(|dirty| pg_time::date(dirty.day)).collect();
+    let versions: Vec<i64> = days.iter().map(|dirty| dirty.version).collect();
+    Spi::run_with_args(
+        "DELETE FROM strata.dirty_days d USING unnest($3::date[], $4::bigint[]) AS w(day, version)
+         WHERE d.source_id = $1 AND d.consumer = $2 AND d.day = w.day AND d.version = w.version",
+        &[source_id.into(), consumer.as_str().into(), dates.into(), versions.into()],
+    )?;
+    Ok(())
+}
+
+/// Notes days for the transaction at hand.
+pub fn note(source_id: i32, days: impl IntoIterator<Item = Day>) {
+    NOTED.with_borrow_mut(|noted| noted.extend(days.into_iter().map(|day| (source_id, day))));
+}
+
+fn write_noted() -> Result<()> {
+    let noted = NOTED.take();
+    if noted.is_empty() {
+        return Ok(());
+    }
+    let mut noted: Vec<_> = noted.into_iter().collect();
+    noted.sort_unstable();
+    let sources: Vec<i32> = noted.iter().map(|(source, _)| *source).collect();
+    let days: Vec<Date> = noted.iter().map(|(_, day)| pg_time::date(*day)).collect();
+    let _user = AsUser::catalog_owner();
+    let _snapshot = Snapshot::push();
+    Spi::run_with_args(
+        "INSERT INTO strata.dirty_log (source_id, day) SELECT * FROM unnest($1::integer[], $2::date[])",
+        &[sources.into(), days.into()],
+    )?;
+    Ok(())
+}
+
+/// The snapshot that SPI needs where PostgreSQL has popped the statement's own.
+struct Snapshot;
+
+impl Snapshot {
+    fn push() -> Self {
+        // SAFETY: a transaction is in progress; the snapshot is popped when this is dropped.
+        unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot()) }
+        Self
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        // SAFETY: pops what `push` pushed; an aborting transaction has dropped all snapshots itself.
+        unsafe {
+            if pg_sys::ActiveSnapshotSet() {
+                pg_sys::PopActiveSnapshot();
+            }
+        }
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn at_transaction_end(event: pg_sys::XactEvent::Type, _arg: *mut c_void) {
+    match event {
+        pg_sys::XactEvent::XACT_EVENT_PRE_COMMIT | pg_sys::XactEvent::XACT_EVENT_PRE_PREPARE => write_noted().or_raise(),
+        pg_sys::XactEvent::XACT_EVENT_ABORT => {
+            NOTED.take();
+            QUIET.set(false);
+        }
+        _ => {}
+    }
+}
+
+/// The trigger that `attach` installs. Arguments: source_id, time column.
+///
+/// AFTER, because only then is the row's time final; the row itself is not changed.
+#[pg_guard]
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn strata_note_dirty(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: PostgreSQL calls a trigger function with its TriggerData as context.
+    let data = unsafe { trigger_data(fcinfo) };
+    let Some(data) = data else {
+        Failure::new(PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, "strata.note_dirty was not called as a trigger").raise();
+    };
+    if !QUIET.get() {
+        // SAFETY: `data` is what PostgreSQL passed for this call.
+        unsafe { note_event(data) }
+    }
+    pg_sys::Datum::from(0)
+}
+
+unsafe fn trigger_data<'a>(fcinfo: pg_sys::FunctionCallInfo) -> Option<&'a pg_sys::TriggerData> {
+    // SAFETY: fcinfo is valid for the call; the node tag tells what context is.
+    unsafe {
+        let context = (*fcinfo).context;
+        (!context.is_null() && (*context).type_ == pg_sys::NodeTag::T_TriggerData).then(|| &*context.cast::<pg_sys::TriggerData>())
+    }
+}
+
+unsafe fn note_event(data: &pg_sys::TriggerData) {
+    // SAFETY: tg_trigger and tg_relation are set for every trigger call.
+    let (source_id, column) = unsafe { trigger_arguments(&*data.tg_trigger) };
+    if data.tg_event & pg_sys::TRIGGER_EVENT_ROW == 0 {
+        // SAFETY: as above.
+        let relation = unsafe { (*data.tg_relation).rd_id };
+        return note(source_id, days_of_table(relation, column).or_raise());
+    }
+    // SAFETY: row events carry the old row in tg_trigtuple and, for updates, the new one in tg_newtuple.
+    unsafe {
+        let descriptor = (*data.tg_relation).rd_att;
+        for tuple in [data.tg_trigtuple, data.tg_newtuple] {
+            if !tuple.is_null() && let Some(day) = day_of_row(tuple, descriptor, column) {
+                note(source_id, [day]);
+            }
+        }
+    }
+}
+
+unsafe fn trigger_arguments(trigger: &pg_sys::Trigger) -> (i32, &CStr) {
+    // SAFETY: tgargs holds tgnargs C strings.
+    let arguments: Vec<&CStr> =
+        (0..trigger.tgnargs as usize).map(|i| unsafe { CStr::from_ptr(*trigger.tgargs.add(i) as *const c_char) }).collect();
+    match arguments[..] {
+        [source, column] => match source.to_str().ok().and_then(|text| text.parse().ok()) {
+            Some(source_id) => (source_id, column),
+            None => wrong_arguments(),
+        },
+        _ => wrong_arguments(),
+    }
+}
+
+fn wrong_arguments() -> ! {
+    Failure::new(
+        PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+        "trigger of strata.note_dirty was not made by strata.attach",
+    )
+    .hint("Drop the trigger; strata.attach installs its own.")
+    .raise()
+}
+
+unsafe fn day_of_row(tuple: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc, column: &CStr) -> Option<Day> {
+    // SAFETY: tuple and descriptor belong to the trigger's relation; a chunk or partition may order its columns
+    // differently, so the column is looked up by name.
+    unsafe {
+        let number = pg_sys::SPI_fnumber(descriptor, column.as_ptr());
+        if number <= 0 {
+            time_column_is_gone(column);
+        }
+        let mut null = false;
+        let datum = pg_sys::heap_getattr(tuple, number, descriptor, &mut null);
+        if null { None } else { pg_time::micros_of_raw(datum.value() as i64).map(Day::of) }
+    }
+}
+
+fn time_column_is_gone(column: &CStr) -> ! {
+    Failure::new(
+        PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+        format!("time column \"{}\" of a Strata source is gone", column.to_string_lossy()),
+    )
+    .hint("Rename it back, or strata.detach the table and attach it again with the new name.")
+    .raise()
+}
+
+/// TRUNCATE names no rows: every day between the first and the last is noted.
+fn days_of_table(relation: pg_sys::Oid, column: &CStr) -> Result<Vec<Day>> {
+    let column = column.to_string_lossy();
+    crate::source::span_of_days(relation, &column).map(|span| span.map_or_else(Vec::new, |(first, last)| (first.0..=last.0).map(Day).collect()))
+}
+
+crate::v1_function!(pg_finfo_strata_note_dirty);

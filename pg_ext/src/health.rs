@@ -1,0 +1,188 @@
+//! `strata.health()`: what works, what does not, and what to do about it.
+
+use crate::failure::{Failure, OrRaise, Result};
+use crate::interrupts::BackendWait;
+use crate::source::Source;
+use crate::{manifest, tiers, workers};
+use bridge::hot::HotClient;
+use bridge::wait::Wait;
+use pgrx::prelude::*;
+
+type Line = (String, String, String, Option<String>);
+
+const OK: &str = "ok";
+const WARNING: &str = "warning";
+const ERROR: &str = "error";
+
+/// One line per component: status is ok, warning or error.
+#[pg_extern(volatile, parallel_unsafe, requires = ["jobs"])]
+#[search_path(pg_catalog, pg_temp)]
+#[allow(clippy::type_complexity)]
+fn health() -> TableIterator<
+    'static,
+    (name!(component, String), name!(status, String), name!(detail, String), name!(hint, Option<String>)),
+> {
+    TableIterator::new(lines().or_raise())
+}
+
+fn lines() -> Result<Vec<Line>> {
+    let sources = Source::all()?;
+    let mut lines = vec![version()?, schedule()];
+    lines.extend(redis(&sources)?);
+    lines.push(bigquery(&sources));
+    lines.extend(jobs()?);
+    for source in &sources {
+        lines.push(table(source)?);
+    }
+    Ok(lines)
+}
+
+fn line(component: impl Into<String>, status: &str, detail: impl Into<String>, hint: Option<&str>) -> Line {
+    (component.into(), status.to_owned(), detail.into(), hint.map(str::to_owned))
+}
+
+fn failed(component: &str, failure: Failure) -> Line {
+    (component.to_owned(), ERROR.to_owned(), failure.to_string(), failure.hint)
+}
+
+fn version() -> Result<Line> {
+    let catalog = select_text("SELECT extversion FROM pg_extension WHERE extname = 'strata'")?.unwrap_or_default();
+    let library = workers::LIBRARY_VERSION;
+    if catalog == library {
+        return Ok(line("extension", OK, format!("version {library}"), None));
+    }
+    let detail = format!("the catalog is of version {catalog}, the library of {library}");
+    Ok(line("extension", ERROR, detail, Some("ALTER EXTENSION strata UPDATE; restart the server if the library is the older one.")))
+}
+
+fn schedule() -> Line {
+    if !workers::preloaded() {
+        let hint = "Add strata to shared_preload_libraries and restart the server; strata.run_job works without.";
+        return line("schedule", WARNING, "the library is not preloaded, so no job runs on its schedule", Some(hint));
+    }
+    if !workers::scheduler_enabled() {
+        return line("schedule", WARNING, "switched off by strata.scheduler_enabled", None);
+    }
+    line("schedule", OK, "jobs run on their schedule", None)
+}
+
+fn redis(sources: &[Source]) -> Result<Vec<Line>> {
+    let client = match tiers::hot() {
+        Ok(Some(client)) => client,
+        Ok(None) => {
+            let wanted = sources.iter().any(|source| source.hot.is_some());
+            let status = if wanted { WARNING } else { OK };
+            return Ok(vec![line("redis", status, "no server is configured", Some("ALTER SYSTEM SET strata.redis_url = 'redis://host:6379';"))]);
+        }
+        Err(failure) => return Ok(vec![failed("redis", failure)]),
+    };
+    let warnings = match BackendWait.wait("asking Redis for its state", client.warnings()) {
+        Ok(warnings) => warnings,
+        Err(error) => return Ok(vec![failed("redis", error.into())]),
+    };
+    let mut lines = vec![line("redis", OK, format!("{} answers", client.address()), None)];
+    lines.extend(warnings.into_iter().map(|warning| line("redis", WARNING, warning, None)));
+    for source in sources.iter().filter(|source| source.hot.is_some()) {
+        lines.push(pending(&client, source));
+    }
+    Ok(lines)
+}
+
+fn pending(client: &HotClient, source: &Source) -> Line {
+    let component = format!("hot tier of {}", source.name);
+    match BackendWait.wait("asking Redis for a source", client.info_source(&source.name)) {
+        Err(error) => failed(&component, error.into()),
+        Ok(info) => {
+            let hot = source.hot.unwrap_or(i64::MAX);
+            let age = info.oldest_pending.map_or(0, |oldest| chrono::Utc::now().timestamp_micros() - oldest);
+            let detail = format!("{} series, {} samples, {} not yet in the table", info.series, info.samples, info.pending);
+            if age > hot {
+                line(component, WARNING, detail, Some("The flush is behind: see strata.job_status."))
+            } else {
+                line(component, OK, detail, None)
+            }
+        }
+    }
+}
+
+fn bigquery(sources: &[Source]) -> Line {
+    let Some(source) = sources.iter().find(|source| source.cold.is_some()) else {
+        return line("bigquery", OK, "no source has a cold tier", None);
+    };
+    let ask = || -> Result<()> {
+        let client = tiers::cold()?;
+        let table = tiers::archive_table(&client, source)?;
+        BackendWait.wait("asking BigQuery for a table", client.get_table(&table))?;
+        Ok(())
+    };
+    match ask() {
+        Ok(()) => line("bigquery", OK, "the service answers", None),
+        Err(failure) => failed("bigquery", failure),
+    }
+}
+
+fn jobs() -> Result<Vec<Line>> {
+    Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT job, last_status, last_message, last_hint, enabled, failures FROM strata.job_status",
+            None,
+            &[],
+        )?;
+        let mut lines = Vec::new();
+        for row in rows {
+            let component = format!("job {}", row.get::<String>(1)?.unwrap_or_default());
+            let status = row.get::<String>(2)?.unwrap_or_default();
+            let message = row.get::<String>(3)?;
+            let bad = matches!(status.as_str(), "failed" | "crashed");
+            let paused = row.get::<bool>(5)? == Some(false);
+            let detail = match (&message, paused) {
+                (Some(message), _) if bad => format!("{status}: {message}"),
+                (_, true) => format!("paused; last run: {status}"),
+                _ => status,
+            };
+            let level = if bad { ERROR } else if paused { WARNING } else { OK };
+            lines.push((component, level.to_owned(), detail, row.get::<String>(4)?.filter(|_| bad)));
+        }
+        Ok(lines)
+    })
+}
+
+/// What an operator may have changed about an attached table since.
+fn table(source: &Source) -> Result<Line> {
+    let component = format!("source {}", source.name);
+    let (triggers, rejected, overdue) = Spi::connect(|client| -> Result<_> {
+        let row = client
+            .select(
+                "SELECT (SELECT count(*) FROM pg_trigger WHERE tgrelid = $1 AND tgenabled <> 'D'
+                           AND tgname IN ('strata_note_dirty', 'strata_note_truncate')),
+                        (SELECT reltuples FROM pg_class WHERE oid = 'strata.rejected_samples'::regclass)::bigint,
+                        (SELECT count(*) FROM strata.dirty_days d JOIN strata.sources s USING (source_id)
+                         WHERE d.source_id = $2 AND d.consumer = 'archive' AND s.warm IS NOT NULL
+                           AND d.day < (now() - s.warm - interval '2 days')::date)",
+                Some(1),
+                &[source.relation.into(), source.id.into()],
+            )?
+            .first();
+        Ok((row.get::<i64>(1)?.unwrap_or(0), row.get::<i64>(2)?.unwrap_or(0), row.get::<i64>(3)?.unwrap_or(0)))
+    })?;
+    if triggers < 2 {
+        let hint = "strata.detach the table and attach it again; then changed rows reach rollups and archive.";
+        return Ok(line(component, ERROR, format!("triggers of table {} are missing or disabled", source.table), Some(hint)));
+    }
+    if source.archive_owner.as_deref().is_some_and(|owner| owner != manifest::owner().as_str()) {
+        let hint = "If this database is to write it from now on: SELECT strata.take_over_archive('…'); otherwise attach with another table.";
+        return Ok(line(component, WARNING, "its archive belongs to another database, of which this one is a copy", Some(hint)));
+    }
+    if overdue > 0 {
+        let detail = format!("{overdue} days wait for the archive longer than they should");
+        return Ok(line(component, WARNING, detail, Some("See strata.job_status for the archive job.")));
+    }
+    if rejected > 0 {
+        return Ok(line(component, WARNING, "the table refused samples from Redis", Some("SELECT * FROM strata.rejected_samples;")));
+    }
+    Ok(line(component, OK, format!("table {}", source.table), None))
+}
+
+fn select_text(sql: &str) -> Result<Option<String>> {
+    Spi::connect(|client| Ok(client.select(sql, Some(1), &[])?.first().get::<String>(1)?))
+}

@@ -1,0 +1,59 @@
+//! The Strata PostgreSQL extension: catalog, tier-aware queries, detection, background workers.
+//!
+//! Thin over `bridge` (the other stores) and `series` (aggregates, detectors, the tier plan).
+
+mod as_user;
+mod attach;
+mod dirty_log;
+mod failure;
+mod gucs;
+mod health;
+mod import;
+mod interrupts;
+mod jobs;
+mod manifest;
+mod partitions;
+mod pg_time;
+mod query;
+mod quote;
+mod rollup_value;
+mod shape;
+mod snapshot;
+mod source;
+mod stored_day;
+mod subtransaction;
+mod tiers;
+mod v1_function;
+mod watch;
+mod workers;
+
+use pgrx::prelude::*;
+
+::pgrx::pg_module_magic!(name, version);
+
+extension_sql_file!("../../sql/roles.sql", name = "roles", bootstrap);
+extension_sql_file!("../../sql/catalog.sql", name = "catalog", requires = ["roles"]);
+extension_sql_file!("../../sql/jobs.sql", name = "jobs", requires = ["catalog"]);
+extension_sql_file!("../../sql/functions.sql", name = "functions", requires = ["catalog"]);
+extension_sql_file!("../../sql/views.sql", name = "views", requires = ["functions", "jobs"]);
+extension_sql_file!("../../sql/privileges.sql", name = "privileges", finalize);
+
+/// Runs when the library is loaded: by the postmaster, or by the first backend that needs it.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    gucs::define();
+    workers::define_gucs();
+    dirty_log::init();
+    workers::init();
+}
+
+/// Required by `cargo pgrx test` at the root of the crate.
+#[cfg(test)]
+pub mod pg_test {
+    pub fn setup(_options: Vec<&str>) {}
+
+    #[must_use]
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        Vec::new()
+    }
+}

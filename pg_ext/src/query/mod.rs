@@ -1,0 +1,12 @@
+//! Tier-aware queries.
+
+mod access;
+pub mod hot_rows;
+pub mod measures;
+pub mod scan;
+mod tuples;
+
+mod buckets;
+mod explain;
+mod latest;
+mod rows;
