@@ -1,0 +1,32 @@
+# The commands of this project. `make` alone lists them.
+
+.PHONY: help setup build demo demo-stop test fmt lint clean
+.DEFAULT_GOAL := help
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what the build, the tests and the demo need (below target/, and Debian packages)
+	@tests/setup/install.sh
+
+build: setup ## build the Redis module, the command line and the extension
+	@tests/setup/build.sh
+
+demo: build ## run the main job on real data, on a private stack that stays up
+	@cargo run --quiet --release --package strata-demo
+
+demo-stop: ## stop the demo's servers
+	@cargo run --quiet --release --package strata-demo -- stop
+
+test: build ## run all tests, on both PostgreSQL versions; ends with `N passed, N failed`
+	@tests/run.sh
+
+fmt: ## format the Rust code
+	@cargo fmt --all
+
+lint: ## check the format and the lints, as the tests do
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets -- -D warnings
+
+clean: ## remove everything that was built or installed below target/
+	@tests/setup/clean.sh
