@@ -133,7 +133,7 @@ COMMENT ON COLUMN strata.job_status.last_hint IS 'What to do about the error';
 CREATE FUNCTION strata.run_job(job text) RETURNS strata.job_runs
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'run_job_wrapper';
-COMMENT ON FUNCTION strata.run_job(text) IS 'Runs a job now, in a process of its own, waits for it and returns its row of strata.job_runs; raises the run''s error if it fails';
+COMMENT ON FUNCTION strata.run_job(text) IS 'Runs a job now, in a process of its own, waits for it and returns its row of strata.job_runs; raises the run''s error if it fails. Write SELECT * FROM strata.run_job(...): (strata.run_job(...)).* runs it once for each column';
 
 CREATE FUNCTION strata.alter_job(job text, schedule text DEFAULT NULL, enabled boolean DEFAULT NULL) RETURNS strata.jobs
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -185,7 +185,7 @@ SELECT pg_catalog.pg_extension_config_dump('strata.jobs', 'WHERE altered');
 GRANT SELECT ON strata.jobs, strata.job_runs, strata.job_status TO strata_reader;
 REVOKE ALL ON FUNCTION
     strata.restore_job(), strata.run_job(text), strata.alter_job(text, text, boolean), strata.pause_job(text),
-    strata.resume_job(text), strata.reset_job(text) FROM PUBLIC;
+    strata.resume_job(text), strata.reset_job(text), strata.wake_scheduler() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     strata.run_job(text), strata.alter_job(text, text, boolean), strata.pause_job(text), strata.resume_job(text),
-    strata.reset_job(text) TO strata_operator;
+    strata.reset_job(text), strata.wake_scheduler() TO strata_operator;

@@ -61,9 +61,8 @@ DECLARE
                        WHERE e.extname = 'timescaledb');
 BEGIN
     -- a chunk a day, so that an archived day leaves by dropping its chunk
-    IF timescale IS NOT NULL AND NOT EXISTS (SELECT FROM timescaledb_information.hypertables
-            WHERE hypertable_schema = 'water_infrastructure' AND hypertable_name = 'sensor_readings') THEN
-        EXECUTE format('SELECT %I.create_hypertable(%L, %L, chunk_time_interval => interval %L, migrate_data => true)',
+    IF timescale IS NOT NULL THEN
+        EXECUTE format('SELECT %I.create_hypertable(%L, %L, chunk_time_interval => interval %L, migrate_data => true, if_not_exists => true)',
             timescale, 'water_infrastructure.sensor_readings', 'timestamp', '1 day');
     END IF;
 END

@@ -1,24 +1,24 @@
-//! One UTC day of a source into BigQuery, proved.
+//! Days of a source into BigQuery, proved.
 //!
-//! load (Parquet into a staging table) → MERGE (bounded to the day) → read back → compare. Each step is a job with an
-//! id derived from what it does, so dying anywhere and repeating finds the steps that are done and does the rest.
-//! When the archive is not what was written, or what a finished step left behind is gone (the day may have changed and
-//! changed back since), everything runs once more under fresh ids.
+//! load (Parquet into a staging table) → MERGE (bounded to the days) → read back → remove what the days no longer have,
+//! if there is something → compare. Each step is a job with an id derived from what it does, so dying anywhere and
+//! repeating finds the steps that are done and does the rest. When the archive is not what was written, or what a
+//! finished step left behind is gone (the day may have changed and changed back since), everything runs once more under
+//! fresh ids.
 
 use std::collections::HashSet;
 
 use gcp_bigquery_client::model::job_configuration::JobConfiguration;
 use gcp_bigquery_client::model::job_configuration_load::JobConfigurationLoad;
 use ring::digest::{SHA256, digest};
-use series::hash::{ContentHash, RowHasher};
-use series::time::{Day, Micros};
+use series::hash::ContentHash;
+use series::time::Day;
 
 use crate::cold::{
-    ColdClient, ColdError, ErrorKind, Existing, FIRST_TIME, Found, JobDone, JobRun, LAST_TIME, MergeMode, OwnerId,
-    TableRef, compare, empty_day_sql, labels, merge_sql, name_part, parquet_file, read_back, row_hash, scaled_numeric,
-    schema,
+    ColdClient, ColdError, ErrorKind, Existing, Found, JobDone, JobRun, MergeMode, OwnerId, TableRef, check_rows,
+    labels, merge_sql, mismatch, name_part, parquet_file, read_back, remove_sql, schema,
 };
-use crate::table::{Cell, ColumnKind, Row, TableShape};
+use crate::table::{Row, TableShape};
 use crate::wait::Wait;
 
 /// The archive of one source: a BigQuery table that exists, fits and belongs to this database.
@@ -32,15 +32,25 @@ pub struct ArchiveTable<'a> {
 /// A day that is proved to be in the archive.
 #[derive(Debug, Clone)]
 pub struct Archived {
+    pub day: Day,
     /// Of the rows that were written.
     pub content: ContentHash,
     /// Of everything the archive holds for the day: more than `content` only in [`MergeMode::Upsert`].
     pub day_content: ContentHash,
-    /// Size of the uploaded file.
+    /// Size of the uploaded file. Of days written together, the first one counts it.
     pub bytes_uploaded: u64,
+    /// Bytes that the statements were billed for, reading back excluded. Counted like `bytes_uploaded`.
     pub bytes_billed: u64,
-    /// The load job, if there were rows, and the MERGE.
+    /// The load job and the statements, as far as there was something to do.
     pub job_ids: Vec<String>,
+}
+
+/// The rows of one day.
+#[derive(Debug, Clone, Copy)]
+pub struct DayRows<'a> {
+    pub day: Day,
+    /// In any order; each has a cell per column of the shape, a time within `day`, and a (key, time) of its own.
+    pub rows: &'a [Row],
 }
 
 impl<'a> ArchiveTable<'a> {
@@ -97,21 +107,25 @@ impl<'a> ArchiveTable<'a> {
         &self.shape
     }
 
-    fn staging(&self, day: Day) -> TableRef {
-        let day = day.to_string().replace('-', "");
-        // the target's name too: two sources of one dataset may share theirs
-        self.table.sibling(format!("_strata_{}_{}_{day}", self.table.table, name_part(&self.source)))
+    /// Named after source and days, and after the target: two sources of one dataset may share their name.
+    fn staging(&self, days: (Day, Day)) -> TableRef {
+        self.table.sibling(format!("_strata_{}_{}_{}", self.table.table, name_part(&self.source), days_part(days)))
     }
 }
 
-/// Writes `rows` as the given day of the archive and proves that they are there.
-///
-/// `rows` may be in any order; each has a cell per column of the shape, a time within `day`, and a (key, time) of its
-/// own. Repeating the call with the same rows does no harm, wherever the last one ended.
+/// `20260131`, or `20260131_20260209` for more than one day.
+fn days_part((first, last): (Day, Day)) -> String {
+    let part = |day: Day| day.to_string().replace('-', "");
+    match first == last {
+        true => part(first),
+        false => format!("{}_{}", part(first), part(last)),
+    }
+}
+
+/// Writes `rows` as the given day of the archive and proves that they are there. See [`archive_days`].
 ///
 /// # Errors
-/// [`ErrorKind::Permanent`] for rows that BigQuery cannot hold exactly; [`ErrorKind::Mismatch`] when the archive still
-/// is not what was written after a second try; else what BigQuery failed with.
+/// See [`archive_days`].
 pub fn archive_day(
     wait: &impl Wait,
     archive: &ArchiveTable<'_>,
@@ -119,42 +133,66 @@ pub fn archive_day(
     rows: &[Row],
     mode: MergeMode,
 ) -> Result<Archived, ColdError> {
-    let written = check_rows(&archive.shape, day, rows)?;
-    let mut content = ContentHash::default();
-    written.iter().for_each(|hash| content.add_row(*hash));
-    let writing = Writing { archive, day, rows, mode, content, written };
+    let mut archived = archive_days(wait, archive, &[DayRows { day, rows }], mode)?;
+    archived.pop().ok_or_else(|| ColdError::permanent("no day was archived"))
+}
+
+/// Writes days that follow one another, and proves each. Days written together share the jobs and their latency, which
+/// is what a backlog of many small days costs.
+///
+/// Repeating the call with the same rows does no harm, wherever the last one ended.
+///
+/// # Errors
+/// [`ErrorKind::Permanent`] for rows that BigQuery cannot hold exactly, and for days that do not follow one another;
+/// [`ErrorKind::Mismatch`] when a day of the archive still is not what was written after a second try; else what
+/// BigQuery failed with.
+pub fn archive_days(
+    wait: &impl Wait,
+    archive: &ArchiveTable<'_>,
+    days: &[DayRows<'_>],
+    mode: MergeMode,
+) -> Result<Vec<Archived>, ColdError> {
+    let (Some(first), Some(last)) = (days.first(), days.last()) else {
+        return Ok(Vec::new());
+    };
+    if days.windows(2).any(|pair| pair[1].day != pair[0].day.next()) {
+        return Err(ColdError::permanent("days archived together must follow one another"));
+    }
+    let mut written = HashSet::new();
+    let contents = days
+        .iter()
+        .map(|day| check_rows(&archive.shape, day.day, day.rows, &mut written))
+        .collect::<Result<Vec<_>, _>>()?;
+    let writing = Writing { archive, days, mode, contents, written, span: (first.day, last.day) };
     let mut done = Done::default();
     let mut found = writing.attempt(wait, Existing::Reuse, &mut done);
-    let mismatch = found.as_ref().is_ok_and(|found| writing.compare(*found).is_err());
+    let wrong = found.as_ref().is_ok_and(|found| writing.first_wrong(found).is_some());
     // an earlier job was taken for this one, or something else wrote meanwhile
     let reuse_failed = found.is_err() && done.jobs.iter().any(|job| job.reused);
-    if mismatch || reuse_failed {
+    if wrong || reuse_failed {
         done = Done::default();
         found = writing.attempt(wait, Existing::Skip, &mut done);
     }
     let found = found?;
-    writing.compare(found)?;
-    if !rows.is_empty() {
-        let staging = archive.staging(day);
+    if let Some(error) = writing.first_wrong(&found) {
+        return Err(error);
+    }
+    if writing.has_rows() {
+        let staging = archive.staging(writing.span);
         wait.wait("removing a staging table", archive.client.delete_table(&staging))?;
     }
-    Ok(Archived {
-        content,
-        day_content: found.day,
-        bytes_uploaded: done.bytes_uploaded,
-        bytes_billed: done.jobs.iter().map(|job| job.bytes_billed).sum(),
-        job_ids: done.jobs.into_iter().map(|job| job.job_id).collect(),
-    })
+    Ok(writing.archived(&found, done))
 }
 
 struct Writing<'a> {
     archive: &'a ArchiveTable<'a>,
-    day: Day,
-    rows: &'a [Row],
+    days: &'a [DayRows<'a>],
     mode: MergeMode,
-    content: ContentHash,
+    /// Of each day.
+    contents: Vec<ContentHash>,
     /// Hash of each row.
     written: HashSet<u128>,
+    span: (Day, Day),
 }
 
 #[derive(Default)]
@@ -164,145 +202,92 @@ struct Done {
 }
 
 impl Writing<'_> {
-    fn attempt(&self, wait: &impl Wait, existing: Existing, done: &mut Done) -> Result<Found, ColdError> {
+    /// One pass through the steps; `done` notes how far it came.
+    fn attempt(&self, wait: &impl Wait, existing: Existing, done: &mut Done) -> Result<Vec<Found>, ColdError> {
         let ArchiveTable { client, table, shape, .. } = self.archive;
-        if !self.rows.is_empty() {
-            let file = parquet_file(shape, self.rows)?;
+        let staging = self.archive.staging(self.span);
+        if self.has_rows() {
+            let file = parquet_file(shape, self.days.iter().flat_map(|day| day.rows))?;
             done.bytes_uploaded = file.len() as u64;
-            let job = JobRun::new(client, self.job_name("load"), self.load(), Some(file), existing);
-            done.jobs.push(wait.wait_cancel("loading a day into BigQuery", job.run(), job.cancel())?);
+            let job = JobRun::new(client, self.job_name("load"), self.load(&staging), Some(file), existing);
+            done.jobs.push(wait.wait_cancel("loading into BigQuery", job.run(), job.cancel())?);
+            let sql = merge_sql(table, &staging, shape, self.span);
+            self.statement(wait, "merge", sql, existing, done)?;
         }
-        if !self.rows.is_empty() || self.mode == MergeMode::Replace {
-            let sql = match self.rows.is_empty() {
-                true => empty_day_sql(table, shape, self.day),
-                false => merge_sql(table, &self.archive.staging(self.day), shape, self.day, self.mode),
-            };
-            let merge = client.statement(sql, "archive");
-            let job = JobRun::new(client, self.job_name(self.mode.word()), merge, None, existing);
-            done.jobs.push(wait.wait_cancel("merging a day in BigQuery", job.run(), job.cancel())?);
+        let found = read_back(wait, client, table, shape, self.span, &self.written)?;
+        let surplus = found.iter().zip(&self.contents).any(|(found, content)| found.has_surplus(*content));
+        if self.mode == MergeMode::Upsert || !surplus {
+            return Ok(found);
         }
-        read_back(wait, client, table, shape, self.day, &self.written)
+        let sql = remove_sql(table, self.has_rows().then_some(&staging), shape, self.span);
+        self.statement(wait, "remove", sql, existing, done)?;
+        read_back(wait, client, table, shape, self.span, &self.written)
     }
 
-    fn compare(&self, found: Found) -> Result<(), ColdError> {
-        compare(&self.archive.table, self.day, self.mode, self.content, found)
+    fn statement(
+        &self,
+        wait: &impl Wait,
+        step: &str,
+        sql: String,
+        existing: Existing,
+        done: &mut Done,
+    ) -> Result<(), ColdError> {
+        let client = self.archive.client;
+        let job = JobRun::new(client, self.job_name(step), client.statement(sql, "archive"), None, existing);
+        done.jobs.push(wait.wait_cancel("writing to BigQuery", job.run(), job.cancel())?);
+        Ok(())
     }
 
-    fn load(&self) -> JobConfiguration {
-        let archive = self.archive;
+    fn has_rows(&self) -> bool {
+        !self.written.is_empty()
+    }
+
+    /// The error of the first day that is not what was written.
+    fn first_wrong(&self, found: &[Found]) -> Option<ColdError> {
+        let days = self.days.iter().zip(&self.contents).zip(found);
+        days.map(|((day, content), found)| (day.day, *content, *found))
+            .find(|(_, content, found)| !found.proves(self.mode, *content))
+            .map(|(day, content, found)| mismatch(&self.archive.table, day, self.mode, content, found))
+    }
+
+    fn archived(&self, found: &[Found], done: Done) -> Vec<Archived> {
+        let job_ids: Vec<String> = done.jobs.iter().map(|job| job.job_id.clone()).collect();
+        let bytes_billed = done.jobs.iter().map(|job| job.bytes_billed).sum();
+        let days = self.days.iter().zip(&self.contents).zip(found).enumerate();
+        days.map(|(position, ((day, content), found))| Archived {
+            day: day.day,
+            content: *content,
+            day_content: found.day,
+            bytes_uploaded: if position == 0 { done.bytes_uploaded } else { 0 },
+            bytes_billed: if position == 0 { bytes_billed } else { 0 },
+            job_ids: job_ids.clone(),
+        })
+        .collect()
+    }
+
+    fn load(&self, staging: &TableRef) -> JobConfiguration {
         JobConfiguration {
             load: Some(JobConfigurationLoad {
                 source_format: Some("PARQUET".to_owned()),
                 create_disposition: Some("CREATE_IF_NEEDED".to_owned()),
                 write_disposition: Some("WRITE_TRUNCATE".to_owned()),
-                destination_table: Some(archive.staging(self.day).reference()),
-                schema: Some(schema(&archive.shape)),
+                destination_table: Some(staging.reference()),
+                schema: Some(schema(&self.archive.shape)),
                 ..JobConfigurationLoad::default()
             }),
-            ..archive.client.job_configuration("archive")
+            ..self.archive.client.job_configuration("archive")
         }
     }
 
-    /// `strata_<step>_<source>_<day>_<content>_<target>`: the same for the same work, different for any other.
+    /// `strata_<step>_<source>_<days>_<content>_<place>`: the same for the same work, different for any other.
     fn job_name(&self, step: &str) -> String {
-        let day = self.day.to_string().replace('-', "");
+        let mut content = ContentHash::default();
+        self.contents.iter().for_each(|day| content += *day);
         let columns: Vec<&str> = self.archive.shape.columns().iter().map(|c| c.name.as_str()).collect();
-        let place = format!("{} {}", self.archive.table, columns.join(" "));
+        let place = format!("{} {:?} {}", self.archive.table, self.mode, columns.join(" "));
         let place: String =
             digest(&SHA256, place.as_bytes()).as_ref()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("strata_{step}_{}_{day}_{}_{place}", name_part(&self.archive.source), self.content)
-    }
-}
-
-/// Checks that BigQuery can hold every row exactly, and hashes them.
-fn check_rows(shape: &TableShape, day: Day, rows: &[Row]) -> Result<HashSet<u128>, ColdError> {
-    let (from, to) = day.range();
-    let mut hasher = RowHasher::new();
-    let mut hashes = HashSet::with_capacity(rows.len());
-    let mut named: HashSet<(Micros, &str)> = HashSet::new();
-    let mut numbered: HashSet<(Micros, i64)> = HashSet::new();
-    for row in rows {
-        if row.len() != shape.columns().len() {
-            return Err(ColdError::permanent("a row has another number of cells than the table has columns"));
-        }
-        for (column, cell) in shape.columns().iter().zip(row) {
-            check_cell(column.kind, cell)
-                .map_err(|why| ColdError::permanent(format!("column \"{}\" of {day}: {why}", column.name)))?;
-        }
-        let time = match row[shape.time_index()] {
-            Cell::Timestamp(time) if from <= time && time < to => time,
-            _ => return Err(ColdError::permanent(format!("a row of {day} has a time outside that day"))),
-        };
-        let alone = match &row[shape.key_index()] {
-            Cell::Text(key) => named.insert((time, key)),
-            Cell::Int(key) => numbered.insert((time, *key)),
-            _ => return Err(ColdError::permanent(format!("a row of {day} has no key"))),
-        };
-        if !alone {
-            return Err(ColdError::permanent(format!("two rows of {day} have the same key and time")));
-        }
-        hashes.insert(row_hash(&mut hasher, shape, row));
-    }
-    Ok(hashes)
-}
-
-fn check_cell(kind: ColumnKind, cell: &Cell) -> Result<(), &'static str> {
-    if !cell.fits(kind) {
-        return Err("a value is of another type than the column");
-    }
-    match cell {
-        Cell::Timestamp(time) if !(FIRST_TIME..=LAST_TIME).contains(time) => {
-            Err("a timestamp is outside the years 1 to 9999 (or infinite), which BigQuery cannot hold")
-        }
-        Cell::Date(day) => {
-            let (first, last) = (Day::of(FIRST_TIME).0, Day::of(LAST_TIME).0);
-            match (first..=last).contains(day) {
-                true => Ok(()),
-                false => Err("a date is outside the years 1 to 9999 (or infinite), which BigQuery cannot hold"),
-            }
-        }
-        Cell::Numeric(text) if scaled_numeric(text).is_none() => {
-            Err("a numeric is NaN, which BigQuery cannot hold, or has more digits than NUMERIC")
-        }
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::table::Column;
-
-    fn shape() -> TableShape {
-        let columns = vec![
-            Column::new("t", ColumnKind::Timestamp, true),
-            Column::new("k", ColumnKind::Text, true),
-            Column::new("n", ColumnKind::Numeric, false),
-            Column::new("d", ColumnKind::Date, false),
-        ];
-        TableShape::new(columns, 0, 1).unwrap()
-    }
-
-    fn row(time: Micros, key: &str, numeric: &str, date: i32) -> Row {
-        vec![Cell::Timestamp(time), Cell::Text(key.into()), Cell::Numeric(numeric.into()), Cell::Date(date)]
-    }
-
-    #[test]
-    fn rows_that_bigquery_cannot_hold_are_refused_by_column_not_by_value() {
-        let day = Day(1);
-        let good = row(day.start(), "a", "1.5", 0);
-        assert_eq!(check_rows(&shape(), day, std::slice::from_ref(&good)).unwrap().len(), 1);
-        for (bad, part) in [
-            (row(day.end(), "a", "1", 0), "outside that day"),
-            (row(day.start(), "b", "NaN", 0), "\"n\""),
-            (row(day.start(), "b", "1", i32::MAX), "\"d\""),
-            (good.clone(), "same key and time"),
-            (good[..3].to_vec(), "number of cells"),
-            (vec![good[0].clone(), Cell::Null, Cell::Null, Cell::Null], "no key"),
-        ] {
-            let error = check_rows(&shape(), day, &[good.clone(), bad]).unwrap_err();
-            assert_eq!(error.kind, ErrorKind::Permanent);
-            assert!(error.message.contains(part), "{error}");
-        }
+        let source = name_part(&self.archive.source);
+        format!("strata_{step}_{source}_{}_{content}_{place}", days_part(self.span))
     }
 }

@@ -4,8 +4,8 @@
 use series::time::Micros;
 
 use crate::cold::{
-    ColdClient, ColdError, ErrorKind, ReadSource, ReadSummary, RemoteColumn, RemoteTable, RowStream, Selected,
-    TableRef, drain, is_empty, next, null_of, rows_query,
+    ColdClient, ColdError, ErrorKind, ReadSource, ReadSummary, RemoteColumn, RemoteTable, RowSource, Selected,
+    StoredRows, TableRef, drain, is_empty, null_of, open_rows, rows_query,
 };
 use crate::table::{Column, ColumnKind, Row, TableShape};
 use crate::wait::Wait;
@@ -60,10 +60,12 @@ where
         key_kind: key.column_kind().unwrap_or(ColumnKind::Text),
     };
     let query = rows_query(&source, &selected, request.from, request.to, request.keys, "import");
-    let kinds = selected.iter().map(|column| column.kind).collect();
-    let stream = RowStream::selecting(client, &query, kinds);
-    let first = next(wait, &stream);
-    drain(wait, &stream, first, &mut sink)
+    let source = RowSource {
+        stored: request.stored(&remote),
+        query,
+        kinds: selected.iter().map(|column| column.kind).collect(),
+    };
+    drain(wait, open_rows(wait, client, &source)?, &mut sink)
 }
 
 impl ImportRequest<'_> {
@@ -77,6 +79,22 @@ impl ImportRequest<'_> {
         remote
             .column(name)
             .ok_or_else(|| ColdError::permanent(format!("the BigQuery table {} has no column \"{name}\"", self.table)))
+    }
+
+    /// The rows as stored columns, where every column is there and needs no conversion.
+    fn stored(&self, remote: &RemoteTable) -> Option<StoredRows> {
+        let columns = self.shape.columns().iter().map(|column| {
+            let there = remote.column(self.remote_name(column))?;
+            (there.column_kind() == Some(column.kind)).then(|| (there.name.clone(), column.kind))
+        });
+        let columns = columns.collect::<Option<Vec<_>>>()?;
+        self.keys.is_none().then(|| StoredRows {
+            table: self.table.clone(),
+            columns,
+            time: self.shape.time_index(),
+            first: self.from,
+            last: self.to.saturating_sub(1),
+        })
     }
 
     fn select(&self, remote: &RemoteTable) -> Result<Vec<Selected>, ColdError> {

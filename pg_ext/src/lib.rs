@@ -41,10 +41,17 @@ extension_sql_file!("../../sql/privileges.sql", name = "privileges", finalize);
 /// Runs when the library is loaded: by the postmaster, or by the first backend that needs it.
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
+    hide_backtraces();
     gucs::define();
     workers::define_gucs();
     dirty_log::init();
     workers::init();
+}
+
+/// pgrx puts the backtrace of an error into its DETAIL where the environment asks for backtraces; users of SQL get facts.
+fn hide_backtraces() {
+    // SAFETY: backends and the postmaster have one thread while they load libraries.
+    unsafe { std::env::set_var("RUST_BACKTRACE", "0") }
 }
 
 /// Required by `cargo pgrx test` at the root of the crate.

@@ -96,7 +96,7 @@ pub fn mark_dropped(source_id: i32, days: &[Day]) -> Result<()> {
     Ok(())
 }
 
-/// This database as the owner of an archive.
+/// This database as the owner of an archive. Needs a transaction: the name is looked up in a catalog.
 pub fn owner() -> OwnerId {
     // SAFETY: both functions read values that are fixed for the life of the backend; the name is palloc'd and copied.
     let (system, database) = unsafe {

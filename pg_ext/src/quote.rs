@@ -14,11 +14,6 @@ pub fn literal(text: &str) -> String {
     }
 }
 
-/// Identifiers separated by commas.
-pub fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
-    names.into_iter().map(|name| ident(name.as_ref())).collect::<Vec<_>>().join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,7 +22,6 @@ mod tests {
     fn quotes_are_doubled() {
         assert_eq!(ident("a\"b"), "\"a\"\"b\"");
         assert_eq!(literal("it's"), "'it''s'");
-        assert_eq!(list(["a", "B"]), "\"a\", \"B\"");
     }
 
     #[test]

@@ -78,6 +78,23 @@ impl Snapshot {
         }
     }
 
+    /// The planner's estimate of a query's rows.
+    pub fn estimate(&self, sql: &str) -> Result<Option<i64>> {
+        let _connection = Connection::open()?;
+        let sql = c_string(&format!("EXPLAIN (FORMAT JSON) {sql}"))?;
+        // SAFETY: a plain statement without parameters. Not read-only, because SPI counts EXPLAIN among the utilities.
+        check(unsafe { pg_sys::SPI_execute(sql.as_ptr(), false, 1) }, "EXPLAIN")?;
+        // SAFETY: the table of the statement above, which lives until the connection is closed.
+        let plan = unsafe {
+            let table = pg_sys::SPI_tuptable;
+            if table.is_null() || (*table).numvals == 0 {
+                return Ok(None);
+            }
+            RowView { tuple: *(*table).vals, descriptor: (*table).tupdesc }.get::<pgrx::Json>(1)
+        };
+        Ok(plan.and_then(|plan| plan.0.pointer("/0/Plan/Plan Rows")?.as_f64()).map(|rows| rows as i64))
+    }
+
     /// Runs a query and appends its rows to a tuplestore without holding them anywhere else.
     pub fn select_into(
         &self,

@@ -17,9 +17,15 @@ pub struct Found {
 }
 
 impl Watch {
+    /// A detector with the method's defaults that scores every reading for itself: folding alarms into one event per
+    /// incident is the business of the fold.
     pub fn new(method: Method) -> Self {
+        let options = match method {
+            Method::RangeNovelty => Options::from_pairs([("refractory", "0")]).expect("the option is known"),
+            _ => Options::new(),
+        };
         Self {
-            detector: AnyDetector::new(method, &Options::new()).expect("every method has defaults"),
+            detector: AnyDetector::new(method, &options).expect("the options fit the method"),
             events: EventFold::new(EventSettings::default()).expect("the defaults make sense"),
         }
     }

@@ -9,9 +9,32 @@ use redis_module::raw::{
     RedisModuleSwapDbInfo,
 };
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 /// Version of the data that comes with an event.
 const DATA_VERSION: u64 = 1;
+
+/// No database.
+const NONE: i32 = -1;
+
+/// The database from which a key is just being moved or copied.
+static LEFT: AtomicI32 = AtomicI32::new(NONE);
+
+/// Notes that a key is moved or copied out of this database.
+pub fn leaves(db: i32) {
+    LEFT.store(db, Relaxed);
+}
+
+/// Valkey 8.1 tells of the arrival of a key in another database on the connection of the client that sent it there, and
+/// leaves that client in the other database (valkey-io/valkey pull request 4024). So the module selects the one it came
+/// from; where the server uses a connection of its own for this, it makes no difference.
+fn reselect(ctx: Ctx) {
+    let db = LEFT.swap(NONE, Relaxed);
+    if db != NONE {
+        // SAFETY: the context is that of the running callback.
+        unsafe { redis!(RedisModule_SelectDb(ctx.raw(), db)) };
+    }
+}
 
 /// Subscribes to everything the module needs to know; false if the server refuses.
 pub fn subscribe(ctx: Ctx) -> bool {
@@ -60,6 +83,11 @@ unsafe extern "C" fn on_key(
             b"del" | b"expired" | b"evicted" | b"rename_from" | b"move_from" => {
                 index::forget(ctx.db(), bytes);
             }
+            _ => {}
+        }
+        match event.to_bytes() {
+            b"move_from" => leaves(ctx.db()),
+            b"move_to" | b"copy_to" => reselect(ctx),
             _ => {}
         }
     });

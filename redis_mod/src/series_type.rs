@@ -2,6 +2,7 @@
 
 use crate::api::{args, log_warning, redis};
 use crate::defrag;
+use crate::events;
 use crate::guard::{guard, guard_or_abort};
 use crate::hot::{Rows, STATE_FORMAT, Series};
 use crate::index;
@@ -176,14 +177,16 @@ unsafe extern "C" fn free(value: *mut c_void) {
 unsafe extern "C" fn copy(ctx: *mut RedisModuleKeyOptCtx, value: *const c_void) -> *mut c_void {
     guard(null_mut(), || {
         // SAFETY: the value is ours, the names are those of the running COPY.
-        let (series, name, db) = unsafe {
+        let (series, name, from, to) = unsafe {
             (
                 stored(value).series().clone(),
                 args::bytes(redis!(RedisModule_GetToKeyNameFromOptCtx(ctx))),
+                redis!(RedisModule_GetDbIdFromOptCtx(ctx)),
                 redis!(RedisModule_GetToDbIdFromOptCtx(ctx)),
             )
         };
-        index::insert(db, name);
+        events::leaves(from);
+        index::insert(to, name);
         Box::into_raw(Box::new(Stored::new(series))).cast()
     })
 }

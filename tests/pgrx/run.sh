@@ -34,7 +34,15 @@ inside() {
     install -d -o "$(owner_of_root "$root")" "$place/data"
     cd "$PROJECT/pg_ext"
     export STRATA_PG_ROOT=$root PATH="$PROJECT/tests/pgrx:$PATH"
+    export STRATA_TEST_MANIFEST=$PROJECT/tests/pgrx/manifest
+    export "$(runner_variable)=$PROJECT/tests/pgrx/with_manifest"
     cargo pgrx test --runas postgres --pgdata "$place/data" --no-default-features "pg$version" "$@"
+}
+
+runner_variable() {
+    local host
+    host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+    echo "CARGO_TARGET_${host}_RUNNER"
 }
 
 owner_of_root() { awk -F: '$1 == "postgres" { print $3 }' "$1/etc/passwd"; }
@@ -54,7 +62,7 @@ place=$(mktemp -d /tmp/strata-pgrx.XXXXXX)
 trap clean_up EXIT
 chmod 755 "$place"
 copy_root "$version" "$root" "$copy"
-export -f inside owner_of_root
+export -f inside owner_of_root runner_variable
 export PROJECT
 unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
     bash -euo pipefail -c 'inside "$@"' inside "$version" "$root" "$copy" "$place" "$@"

@@ -15,12 +15,23 @@ packages_of() {
     esac
 }
 
+first_debian_source() {
+    local format="\$(REPO_URI) \$(COMPONENT) \$(ORIGIN)"
+    apt-get indextargets --format "$format" 'Identifier: Packages' |
+        awk '$2 == "main" && $3 == "Debian" && $1 !~ /security/ && !n++ { print $1 }'
+}
+
 # The machine's own mirror is the one that is known to be reachable from here.
 debian_mirror() {
-    local format="\$(REPO_URI) \$(COMPONENT) \$(ORIGIN)" mirror
-    mirror=$(apt-get indextargets --format "$format" 'Identifier: Packages' |
-        awk '$2 == "main" && $3 == "Debian" && $1 !~ /security/ { print $1; exit }')
-    echo "${mirror:-http://deb.debian.org/debian}"
+    local mirror
+    mirror=$(first_debian_source)
+    if [ -z "$mirror" ]; then
+        # Without package lists apt does not know whose packages a source has.
+        apt-get update -q >&2 || true
+        mirror=$(first_debian_source)
+    fi
+    [ -n "$mirror" ] || die "no Debian mirror in the machine's apt sources"
+    echo "$mirror"
 }
 
 proxy_option() {
@@ -48,10 +59,11 @@ HOOK
 }
 
 make_root() {
-    local version=$1 suite root building option
+    local version=$1 suite root building mirror option
     suite=$(pg_suite "$version")
     root=$(pg_root "$version")
     building=$root.building
+    mirror=$(debian_mirror)
     mapfile -t option < <(proxy_option)
     remove_root "$building"
     mmdebstrap --mode=root --variant=apt --include="$(packages_of "$suite")" \
@@ -60,7 +72,7 @@ make_root() {
         --dpkgopt='path-exclude=/usr/share/locale/*' \
         --essential-hook="$(essential_hook)" --customize-hook="$(headers_hook "$version")" \
         "$suite" "$building" \
-        "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(debian_mirror) $suite main"
+        "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
     # mmdebstrap resets it at its end, so a hook would be too early.
     chmod 1777 "$building/dev/shm"
     mkdir -p "$building/strata"

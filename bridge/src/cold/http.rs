@@ -76,6 +76,11 @@ impl Http {
         }
     }
 
+    /// The access token for a request that is not made here.
+    pub(crate) async fn token(&self) -> Result<Option<String>, ColdError> {
+        self.auth.token(&self.client).await
+    }
+
     async fn try_once(&self, accept: &[u16], build: &impl Fn(&Client) -> RequestBuilder) -> Result<Reply, ColdError> {
         let mut builder = build(&self.client);
         if let Some(token) = self.auth.token(&self.client).await? {

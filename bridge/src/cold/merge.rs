@@ -1,4 +1,10 @@
-//! From the staging table into the archive: one MERGE, bounded to the day's partition.
+//! From the staging table into the archive, bounded to the partitions of the days.
+//!
+//! Rows that a day no longer has are removed by a statement of their own, which runs only where there are such rows. As
+//! a `WHEN NOT MATCHED BY SOURCE` of the MERGE it would be atomic with it, but the join then has to keep every row of
+//! the archive to find the unmatched ones: whether partitions are left out is up to BigQuery's optimizer, and the
+//! emulator reads the whole table row by row. Between the two statements the day is not yet proved, so nothing relies on
+//! it.
 
 use series::time::Day;
 
@@ -15,26 +21,10 @@ pub enum MergeMode {
     Upsert,
 }
 
-impl MergeMode {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            MergeMode::Replace => "replace",
-            MergeMode::Upsert => "upsert",
-        }
-    }
-}
-
-/// The statement. Its bounds are constants on both sides of the join, so that BigQuery reads one partition only.
-pub(crate) fn merge_sql(
-    target: &TableRef,
-    staging: &TableRef,
-    shape: &TableShape,
-    day: Day,
-    mode: MergeMode,
-) -> String {
-    let time = &shape.time().name;
-    let key = &shape.key().name;
-    let within = within_day("t", time, day);
+/// Inserts and updates the rows of the staging table. The bounds are constants, so that BigQuery reads the partitions of
+/// the days only.
+pub(crate) fn merge_sql(target: &TableRef, staging: &TableRef, shape: &TableShape, days: (Day, Day)) -> String {
+    let (time, key) = (&shape.time().name, &shape.key().name);
     let names: Vec<String> = shape.columns().iter().map(|c| format!("`{}`", c.name)).collect();
     let values: Vec<String> = names.iter().map(|name| format!("s.{name}")).collect();
     let assignments: Vec<String> = shape
@@ -44,30 +34,42 @@ pub(crate) fn merge_sql(
         .map(|column| format!("`{0}` = s.`{0}`", column.name))
         .collect();
     let mut sql = format!(
-        "MERGE INTO {} AS t USING {} AS s ON {within} AND t.`{key}` = s.`{key}` AND t.`{time}` = s.`{time}`",
+        "MERGE INTO {} AS t USING {} AS s ON {} AND t.`{key}` = s.`{key}` AND t.`{time}` = s.`{time}`",
         target.sql(),
         staging.sql(),
+        within(time, days),
     );
     if !assignments.is_empty() {
         sql.push_str(&format!(" WHEN MATCHED THEN UPDATE SET {}", assignments.join(", ")));
     }
     sql.push_str(&format!(" WHEN NOT MATCHED THEN INSERT ({}) VALUES ({})", names.join(", "), values.join(", ")));
-    if mode == MergeMode::Replace {
-        sql.push_str(&format!(" WHEN NOT MATCHED BY SOURCE AND {within} THEN DELETE"));
+    sql
+}
+
+/// Removes what the staging table does not have; without a staging table, everything of the days.
+pub(crate) fn remove_sql(
+    target: &TableRef,
+    staging: Option<&TableRef>,
+    shape: &TableShape,
+    days: (Day, Day),
+) -> String {
+    let (time, key) = (&shape.time().name, &shape.key().name);
+    let mut sql = format!("DELETE FROM {} AS t WHERE {}", target.sql(), within(time, days));
+    if let Some(staging) = staging {
+        sql.push_str(&format!(
+            " AND NOT EXISTS (SELECT 1 FROM {} AS s WHERE s.`{key}` = t.`{key}` AND s.`{time}` = t.`{time}`)",
+            staging.sql()
+        ));
     }
     sql
 }
 
-/// The statement for a day that has no rows left.
-pub(crate) fn empty_day_sql(target: &TableRef, shape: &TableShape, day: Day) -> String {
-    format!("DELETE FROM {} AS t WHERE {}", target.sql(), within_day("t", &shape.time().name, day))
-}
-
-fn within_day(alias: &str, time: &str, day: Day) -> String {
+/// `days` are the first and the last.
+fn within(time: &str, days: (Day, Day)) -> String {
     format!(
-        "{alias}.`{time}` >= TIMESTAMP '{}' AND {alias}.`{time}` <= TIMESTAMP '{}'",
-        timestamp_text(day.start()),
-        timestamp_text(day.end() - 1)
+        "t.`{time}` >= TIMESTAMP '{}' AND t.`{time}` <= TIMESTAMP '{}'",
+        timestamp_text(days.0.start()),
+        timestamp_text(days.1.end() - 1)
     )
 }
 
@@ -86,17 +88,28 @@ mod tests {
     }
 
     #[test]
-    fn only_replace_removes_and_only_within_the_day() {
+    fn every_statement_is_bounded_to_the_days() {
         let table = |name| TableRef::new("p", "d", name).unwrap();
-        let sql = |mode| merge_sql(&table("a"), &table("s"), &shape(), Day(0), mode);
+        let (target, staging) = (table("a"), table("s"));
+        let days = (Day(0), Day(1));
         let within = "t.`time` >= TIMESTAMP '1970-01-01 00:00:00.000000+00:00' \
-                      AND t.`time` <= TIMESTAMP '1970-01-01 23:59:59.999999+00:00'";
-        let upsert = format!(
-            "MERGE INTO `p.d.a` AS t USING `p.d.s` AS s ON {within} AND t.`node` = s.`node` AND t.`time` = s.`time` \
-             WHEN MATCHED THEN UPDATE SET `flow` = s.`flow` \
-             WHEN NOT MATCHED THEN INSERT (`time`, `node`, `flow`) VALUES (s.`time`, s.`node`, s.`flow`)"
+                      AND t.`time` <= TIMESTAMP '1970-01-02 23:59:59.999999+00:00'";
+        assert_eq!(
+            merge_sql(&target, &staging, &shape(), days),
+            format!(
+                "MERGE INTO `p.d.a` AS t USING `p.d.s` AS s ON {within} AND t.`node` = s.`node` AND t.`time` = s.`time` \
+                 WHEN MATCHED THEN UPDATE SET `flow` = s.`flow` \
+                 WHEN NOT MATCHED THEN INSERT (`time`, `node`, `flow`) VALUES (s.`time`, s.`node`, s.`flow`)"
+            )
         );
-        assert_eq!(sql(MergeMode::Upsert), upsert);
-        assert_eq!(sql(MergeMode::Replace), format!("{upsert} WHEN NOT MATCHED BY SOURCE AND {within} THEN DELETE"));
+        let everything = format!("DELETE FROM `p.d.a` AS t WHERE {within}");
+        assert_eq!(remove_sql(&target, None, &shape(), days), everything);
+        assert_eq!(
+            remove_sql(&target, Some(&staging), &shape(), days),
+            format!(
+                "{everything} AND NOT EXISTS \
+                 (SELECT 1 FROM `p.d.s` AS s WHERE s.`node` = t.`node` AND s.`time` = t.`time`)"
+            )
+        );
     }
 }

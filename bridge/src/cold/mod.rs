@@ -3,7 +3,9 @@
 //! Typed request bodies come from the crate `gcp-bigquery-client`; requests are made here, because that crate has no
 //! time limits, no retries, drops the HTTP status and Retry-After of an error, and cannot upload.
 
+mod arrow_rows;
 mod auth;
+mod check;
 mod client;
 mod error;
 mod http;
@@ -15,6 +17,8 @@ mod partitions;
 mod query;
 mod read;
 mod retry;
+mod row_stream;
+mod storage_read;
 mod tables;
 mod upload;
 mod value;
@@ -26,17 +30,20 @@ pub use merge::MergeMode;
 pub use owner::OwnerId;
 pub use partitions::{Partition, partitions};
 pub use query::{Parameter, Query, QueryStream, RawCell};
-pub use read::{ReadRequest, ReadSummary, RowStream, estimate_rows, read_rows};
+pub use read::{ReadRequest, estimate_rows, read_rows};
 pub use retry::RetryPolicy;
+pub use row_stream::ReadSummary;
 pub use tables::{RemoteColumn, RemoteTable};
 pub use verify::{content_hash, row_hash};
 
 // the steps that archive.rs and import.rs are made of
+pub(crate) use check::check_rows;
 pub(crate) use job::{Existing, JobDone, JobRun, name_part};
-pub(crate) use merge::{empty_day_sql, merge_sql};
+pub(crate) use merge::{merge_sql, remove_sql};
 pub(crate) use owner::labels;
 pub(crate) use parquet_file::parquet_file;
-pub(crate) use read::{ReadSource, Selected, drain, is_empty, next, null_of, rows_query};
+pub(crate) use read::{ReadSource, Selected, is_empty, null_of, rows_query};
+pub(crate) use row_stream::{RowSource, drain, open_rows};
+pub(crate) use storage_read::StoredRows;
 pub(crate) use tables::schema;
-pub(crate) use value::{FIRST_TIME, LAST_TIME, scaled_numeric};
-pub(crate) use verify::{Found, compare, read_back};
+pub(crate) use verify::{Found, mismatch, read_back};

@@ -23,18 +23,21 @@ const NUMERIC_PRECISION: i32 = 38;
 const NUMERIC_BYTES: i32 = 16;
 
 /// The file. The rows must have been checked: a cell that does not fit its column's kind is written as NULL.
-pub(crate) fn parquet_file(shape: &TableShape, rows: &[Row]) -> Result<Vec<u8>, ColdError> {
+pub(crate) fn parquet_file<'a>(
+    shape: &TableShape,
+    rows: impl Iterator<Item = &'a Row> + Clone,
+) -> Result<Vec<u8>, ColdError> {
     write(shape, rows).map_err(|error| ColdError::permanent(format!("cannot write Parquet: {error}")))
 }
 
-fn write(shape: &TableShape, rows: &[Row]) -> Result<Vec<u8>, ParquetError> {
+fn write<'a>(shape: &TableShape, rows: impl Iterator<Item = &'a Row> + Clone) -> Result<Vec<u8>, ParquetError> {
     let fields = shape.columns().iter().map(field).collect::<Result<Vec<_>, _>>()?;
     let schema = Type::group_type_builder("rows").with_fields(fields).build()?;
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
     let mut file = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties))?;
     let mut group = file.next_row_group()?;
     for (position, column) in shape.columns().iter().enumerate() {
-        write_column(&mut group, column.kind, rows.iter().map(|row| &row[position]))?;
+        write_column(&mut group, column.kind, rows.clone().map(|row| &row[position]))?;
     }
     group.close()?;
     file.into_inner()
@@ -45,15 +48,12 @@ fn field(column: &Column) -> Result<Arc<Type>, ParquetError> {
         ColumnKind::Bool => (PhysicalType::BOOLEAN, None),
         ColumnKind::Int64 => (PhysicalType::INT64, None),
         ColumnKind::Float64 => (PhysicalType::DOUBLE, None),
-        ColumnKind::Numeric => (
-            PhysicalType::FIXED_LEN_BYTE_ARRAY,
-            Some(LogicalType::decimal(NUMERIC_SCALE as i32, NUMERIC_PRECISION)),
-        ),
+        ColumnKind::Numeric => {
+            (PhysicalType::FIXED_LEN_BYTE_ARRAY, Some(LogicalType::decimal(NUMERIC_SCALE as i32, NUMERIC_PRECISION)))
+        }
         ColumnKind::Text => (PhysicalType::BYTE_ARRAY, Some(LogicalType::String)),
         ColumnKind::Bytes => (PhysicalType::BYTE_ARRAY, None),
-        ColumnKind::Timestamp => {
-            (PhysicalType::INT64, Some(LogicalType::timestamp(true, TimeUnit::MICROS)))
-        }
+        ColumnKind::Timestamp => (PhysicalType::INT64, Some(LogicalType::timestamp(true, TimeUnit::MICROS))),
         ColumnKind::Date => (PhysicalType::INT32, Some(LogicalType::Date)),
     };
     let mut builder = Type::primitive_type_builder(&column.name, physical)
@@ -144,11 +144,11 @@ mod tests {
             Column::new("n", ColumnKind::Numeric, false),
         ];
         let shape = TableShape::new(columns, 0, 1).unwrap();
-        let rows = vec![
+        let rows = [
             vec![Cell::Timestamp(-1), Cell::Text("ä".into()), Cell::Numeric("-1.5".into())],
             vec![Cell::Timestamp(2), Cell::Text(String::new()), Cell::Null],
         ];
-        let file = parquet_file(&shape, &rows).unwrap();
+        let file = parquet_file(&shape, rows.iter()).unwrap();
         let reader = SerializedFileReader::new(bytes(file)).unwrap();
         let read: Vec<Vec<(String, Field)>> =
             reader.get_row_iter(None).unwrap().map(|row| row.unwrap().into_columns()).collect();
@@ -164,7 +164,7 @@ mod tests {
     fn a_day_without_rows_is_a_file_too() {
         let columns = vec![Column::new("t", ColumnKind::Timestamp, true), Column::new("k", ColumnKind::Int64, true)];
         let shape = TableShape::new(columns, 0, 1).unwrap();
-        let file = parquet_file(&shape, &[]).unwrap();
+        let file = parquet_file(&shape, [].iter()).unwrap();
         let reader = SerializedFileReader::new(bytes(file)).unwrap();
         assert_eq!(reader.metadata().file_metadata().num_rows(), 0);
     }

@@ -4,13 +4,12 @@ use series::time::Micros;
 
 use super::client::{ColdClient, TableRef};
 use super::error::{ColdError, ErrorKind};
-use super::query::{Parameter, Query, QueryStream};
-use super::value::{cell, select_expression};
+use super::query::{Parameter, Query};
+use super::row_stream::{ReadSummary, RowSource, drain, open_rows};
+use super::storage_read::StoredRows;
+use super::value::select_expression;
 use crate::table::{ColumnKind, Row, TableShape};
 use crate::wait::Wait;
-
-/// Rows per page: enough to make the round trips cheap, few enough to stay below the service's 20 MB per answer.
-const PAGE_ROWS: u32 = 25_000;
 
 /// Which rows of an archive table are wanted.
 #[derive(Debug, Clone, Copy)]
@@ -26,14 +25,6 @@ pub struct ReadRequest<'a> {
     pub purpose: &'static str,
     /// Whether an earlier result of the same statement will do, which is not billed.
     pub use_cache: bool,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReadSummary {
-    pub rows: u64,
-    pub pages: u64,
-    pub bytes_billed: u64,
-    pub job_id: Option<String>,
 }
 
 /// A column of a statement's result.
@@ -53,49 +44,24 @@ pub(crate) struct ReadSource<'a> {
     pub key_kind: ColumnKind,
 }
 
-/// Rows as they arrive.
-pub struct RowStream<'a> {
-    pages: QueryStream<'a>,
-    kinds: Vec<ColumnKind>,
-}
-
-impl<'a> RowStream<'a> {
-    pub fn new(client: &'a ColdClient, request: &ReadRequest<'_>) -> RowStream<'a> {
-        RowStream::selecting(client, &request.query(&[]), request.kinds())
-    }
-
-    pub(crate) fn selecting(client: &'a ColdClient, query: &Query, kinds: Vec<ColumnKind>) -> RowStream<'a> {
-        RowStream { pages: QueryStream::new(client, query, PAGE_ROWS), kinds }
-    }
-
-    /// The next rows, cells in the order of the shape's columns; `None` after the last. In no particular order.
-    ///
-    /// # Errors
-    /// What the statement, the request, or the reading of a value failed with.
-    pub async fn next_page(&self) -> Result<Option<Vec<Row>>, ColdError> {
-        let Some(page) = self.pages.next_page().await? else {
-            return Ok(None);
-        };
-        let rows = page.into_iter().map(|raw| {
-            if raw.len() != self.kinds.len() {
-                return Err(ColdError::permanent("BigQuery answered with another number of columns"));
-            }
-            raw.into_iter().zip(&self.kinds).map(|(text, kind)| cell(*kind, text)).collect()
-        });
-        rows.collect::<Result<Vec<Row>, ColdError>>().map(Some)
-    }
-
-    /// Asks BigQuery to stop working on the statement.
-    pub async fn cancel(&self) {
-        self.pages.cancel().await;
-    }
-
-    fn summary(&self) -> ReadSummary {
-        ReadSummary { bytes_billed: self.pages.bytes_billed(), job_id: self.pages.job_id(), ..ReadSummary::default() }
-    }
-}
-
 impl ReadRequest<'_> {
+    /// Where the rows can be had; columns named in `missing` are NULL.
+    pub(crate) fn source(&self, missing: &[String]) -> RowSource {
+        let columns = self.shape.columns().iter();
+        let stored = missing.is_empty() && self.keys.is_none();
+        RowSource {
+            stored: stored.then(|| StoredRows {
+                table: self.table.clone(),
+                columns: columns.map(|column| (column.name.clone(), column.kind)).collect(),
+                time: self.shape.time_index(),
+                first: self.from,
+                last: self.to.saturating_sub(1),
+            }),
+            query: self.query(missing),
+            kinds: self.kinds(),
+        }
+    }
+
     fn kinds(&self) -> Vec<ColumnKind> {
         self.shape.columns().iter().map(|column| column.kind).collect()
     }
@@ -193,42 +159,18 @@ where
     if is_empty(request.from, request.to, request.keys) {
         return Ok(ReadSummary::default());
     }
-    let mut stream = RowStream::new(client, request);
-    let mut first = next(wait, &stream);
-    if first.as_ref().is_err_and(|error| error.kind == ErrorKind::Permanent)
-        && let Some(missing) = missing_columns(wait, client, request)?
-    {
-        stream = RowStream::selecting(client, &request.query(&missing), request.kinds());
-        first = next(wait, &stream);
-    }
-    drain(wait, &stream, first, &mut sink)
+    let opened = match open_rows(wait, client, &request.source(&[])) {
+        Err(error) if error.kind == ErrorKind::Permanent => match missing_columns(wait, client, request)? {
+            Some(missing) => open_rows(wait, client, &request.source(&missing)),
+            None => Err(error),
+        },
+        opened => opened,
+    };
+    drain(wait, opened?, &mut sink)
 }
 
 pub(crate) fn is_empty(from: Micros, to: Micros, keys: Option<&[String]>) -> bool {
     from >= to || keys.is_some_and(<[String]>::is_empty)
-}
-
-pub(crate) fn next(wait: &impl Wait, stream: &RowStream<'_>) -> Result<Option<Vec<Row>>, ColdError> {
-    wait.wait_cancel("reading rows from BigQuery", stream.next_page(), stream.cancel())
-}
-
-pub(crate) fn drain<E: From<ColdError>>(
-    wait: &impl Wait,
-    stream: &RowStream<'_>,
-    first: Result<Option<Vec<Row>>, ColdError>,
-    sink: &mut impl FnMut(Vec<Row>) -> Result<(), E>,
-) -> Result<ReadSummary, E> {
-    let (mut rows, mut pages) = (0, 0);
-    let mut page = first?;
-    while let Some(batch) = page {
-        rows += batch.len() as u64;
-        pages += 1;
-        if !batch.is_empty() {
-            sink(batch)?;
-        }
-        page = next(wait, stream)?;
-    }
-    Ok(ReadSummary { rows, pages, ..stream.summary() })
 }
 
 /// Columns of the shape that the remote table lacks, if there are any.

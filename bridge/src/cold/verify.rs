@@ -8,7 +8,8 @@ use series::time::Day;
 use super::client::{ColdClient, TableRef};
 use super::error::{ColdError, ErrorKind};
 use super::merge::MergeMode;
-use super::read::{ReadRequest, RowStream, drain, next};
+use super::read::ReadRequest;
+use super::row_stream::{drain, open_rows};
 use crate::table::{Cell, TableShape};
 use crate::wait::Wait;
 
@@ -45,7 +46,7 @@ pub fn content_hash<'a>(shape: &TableShape, rows: impl IntoIterator<Item = &'a [
 }
 
 /// What a day of the archive holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     /// Of the whole day.
     pub day: ContentHash,
@@ -53,67 +54,80 @@ pub(crate) struct Found {
     pub written: ContentHash,
 }
 
-/// Reads the day back. `written` are the hashes of the rows that must be there.
+impl Found {
+    /// Whether the day is what was written, or, where others stay, holds it.
+    pub(crate) fn proves(&self, mode: MergeMode, expected: ContentHash) -> bool {
+        expected
+            == match mode {
+                MergeMode::Replace => self.day,
+                MergeMode::Upsert => self.written,
+            }
+    }
+
+    /// Whether everything that was written is there, among rows that should not be.
+    pub(crate) fn has_surplus(&self, expected: ContentHash) -> bool {
+        self.written == expected && self.day != expected
+    }
+}
+
+/// Reads `first` and the days after it back, up to and including `last`. `written` are the hashes of the rows that must
+/// be there.
 pub(crate) fn read_back(
     wait: &impl Wait,
     client: &ColdClient,
     table: &TableRef,
     shape: &TableShape,
-    day: Day,
+    (first, last): (Day, Day),
     written: &HashSet<u128>,
-) -> Result<Found, ColdError> {
+) -> Result<Vec<Found>, ColdError> {
     let request = ReadRequest {
         table,
         shape,
-        from: day.start(),
-        to: day.end(),
+        from: first.start(),
+        to: last.end(),
         keys: None,
         purpose: "verify",
         // the proof must come from the table itself
         use_cache: false,
     };
-    let stream = RowStream::new(client, &request);
     let mut hasher = RowHasher::new();
-    let mut matched = ContentHash::default();
-    let first = next(wait, &stream);
-    drain(wait, &stream, first, &mut |rows| {
+    let mut found: Vec<Found> = (first.0..=last.0).map(|_| Found::default()).collect();
+    let opened = open_rows(wait, client, &request.source(&[]))?;
+    drain(wait, opened, &mut |rows| {
         for row in &rows {
+            let time = match row.get(shape.time_index()) {
+                Some(Cell::Timestamp(time)) => *time,
+                _ => return Err(ColdError::permanent("BigQuery answered with a row without a time")),
+            };
+            let place = usize::try_from(i64::from(Day::of(time).0) - i64::from(first.0));
+            let found = place.ok().and_then(|place| found.get_mut(place)).ok_or_else(|| {
+                ColdError::permanent("BigQuery answered with a row outside the days that were asked for")
+            })?;
             let hash = row_hash(&mut hasher, shape, row);
+            found.day.add_row(hash);
             if written.contains(&hash) {
-                matched.add_row(hash);
+                found.written.add_row(hash);
             }
         }
-        Ok::<(), ColdError>(())
+        Ok(())
     })?;
-    Ok(Found { day: hasher.content(), written: matched })
+    Ok(found)
 }
 
-/// Compares what was found with what was written.
-///
-/// # Errors
-/// [`ErrorKind::Mismatch`] naming both counts and both hashes.
-pub(crate) fn compare(
-    table: &TableRef,
-    day: Day,
-    mode: MergeMode,
-    expected: ContentHash,
-    found: Found,
-) -> Result<(), ColdError> {
+/// The error for a day that is not what was written, naming both counts and both hashes.
+pub(crate) fn mismatch(table: &TableRef, day: Day, mode: MergeMode, expected: ContentHash, found: Found) -> ColdError {
     let archived = match mode {
         MergeMode::Replace => found.day,
         MergeMode::Upsert => found.written,
     };
-    if archived == expected {
-        return Ok(());
-    }
-    Err(ColdError::new(
+    ColdError::new(
         ErrorKind::Mismatch,
         format!(
             "{day} in the archive {table} is not what was written: {} rows with hash {:032x} instead of {} rows with hash {:032x}",
             archived.rows, archived.sum, expected.rows, expected.sum
         ),
     )
-    .with_hint("Nothing was dropped. The archive job will write the day again; if it stays, something else writes to this table."))
+    .with_hint("Nothing was dropped. The archive job will write the day again; if it stays, something else writes to this table.")
 }
 
 #[cfg(test)]
@@ -149,11 +163,12 @@ mod tests {
         let table = TableRef::new("p", "d", "t").unwrap();
         let expected = ContentHash { rows: 2, sum: 0xab };
         let found = Found { day: ContentHash { rows: 1, sum: 0xcd }, written: expected };
-        let error = compare(&table, Day(0), MergeMode::Replace, expected, found).unwrap_err();
+        let error = mismatch(&table, Day(0), MergeMode::Replace, expected, found);
         assert_eq!(error.kind, ErrorKind::Mismatch);
         for part in ["1 rows", "2 rows", "ab", "cd", "1970-01-01"] {
             assert!(error.message.contains(part), "{error}");
         }
-        assert!(compare(&table, Day(0), MergeMode::Upsert, expected, found).is_ok());
+        assert!(found.proves(MergeMode::Upsert, expected));
+        assert!(!found.proves(MergeMode::Replace, expected));
     }
 }

@@ -11,7 +11,7 @@ use crate::stored_day;
 use crate::tiers;
 use crate::workers::{JobError, JobOutcome, transaction};
 use bridge::archive::{ArchiveTable, Archived, archive_day};
-use bridge::cold::MergeMode;
+use bridge::cold::{MergeMode, OwnerId};
 use bridge::table::Row;
 use series::time::{Day, Micros};
 use std::collections::HashMap;
@@ -46,6 +46,7 @@ struct Work {
     days: Vec<DirtyDay>,
     manifest: HashMap<Day, Entry>,
     columns: TableColumns,
+    owner: OwnerId,
 }
 
 fn archive_dirty_days(source: &Source, limit: Limit) -> Result<JobOutcome> {
@@ -53,7 +54,7 @@ fn archive_dirty_days(source: &Source, limit: Limit) -> Result<JobOutcome> {
         let mut days = dirty_log::pending(source.id, Consumer::Archive)?;
         days.retain(|dirty| limit.admits(dirty.day));
         let manifest = manifest::of_days(source.id, days.iter().map(|dirty| dirty.day))?;
-        Ok::<_, JobError>(Work { days, manifest, columns: TableColumns::of(source)? })
+        Ok::<_, JobError>(Work { days, manifest, columns: TableColumns::of(source)?, owner: manifest::owner() })
     })?;
     let mut outcome = JobOutcome::default();
     if work.days.is_empty() {
@@ -61,10 +62,9 @@ fn archive_dirty_days(source: &Source, limit: Limit) -> Result<JobOutcome> {
     }
     let client = tiers::cold()?;
     let table = tiers::archive_table(&client, source)?;
-    let owner = manifest::owner();
     let shape = work.columns.shape.clone();
-    let archive = ArchiveTable::open(&BackendWait, &client, table, shape, &source.name, &owner, false).map_err(Failure::from)?;
-    transaction(ACTIVITY, || manifest::remember_owner(source.id, &owner).map_err(JobError::from))?;
+    let archive = ArchiveTable::open(&BackendWait, &client, table, shape, &source.name, &work.owner, false).map_err(Failure::from)?;
+    transaction(ACTIVITY, || manifest::remember_owner(source.id, &work.owner).map_err(JobError::from))?;
     let mut archived = 0;
     for dirty in &work.days {
         let known = work.manifest.get(&dirty.day);

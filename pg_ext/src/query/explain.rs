@@ -62,7 +62,7 @@ fn lines(
             Tier::Hot => ("hot", Some(scan.pending_samples() as i64), None, hot_statement(source, *segment)),
             Tier::Warm => {
                 let statement = scan.warm_statement(*segment, &NoRows);
-                ("warm", estimated_rows(&scan, &statement)?, None, statement)
+                ("warm", scan.snapshot().estimate(&statement)?, None, statement)
             }
             Tier::Cold => {
                 let (rows, bytes, statement) = cold(source, &columns, &scan, *segment, keys.as_deref())?;
@@ -78,17 +78,6 @@ fn lines(
 fn hot_statement(source: &Source, segment: Segment) -> String {
     let millis = |micros: i64| micros.div_euclid(1000);
     format!("STRATA.PENDING {} FROM {} TO {}", source.name, millis(segment.from), millis(segment.to - 1))
-}
-
-/// The planner's own estimate.
-fn estimated_rows(scan: &Scan, statement: &str) -> Result<Option<i64>> {
-    let mut rows = None;
-    scan.snapshot().select(&format!("EXPLAIN (FORMAT JSON) {statement}"), &[], |view| {
-        let plan = view.get::<pgrx::Json>(1).map(|json| json.0);
-        rows = plan.and_then(|plan| plan.pointer("/0/Plan/Plan Rows")?.as_f64()).map(|rows| rows as i64);
-        Ok(())
-    })?;
-    Ok(rows)
 }
 
 fn cold(

@@ -14,13 +14,8 @@ pub enum JobKind {
 }
 
 impl JobKind {
-    pub const ALL: [JobKind; 5] = [
-        JobKind::Flush,
-        JobKind::Rollup,
-        JobKind::AnomalyDetection,
-        JobKind::Archive,
-        JobKind::Cleanup,
-    ];
+    pub const ALL: [JobKind; 5] =
+        [JobKind::Flush, JobKind::Rollup, JobKind::AnomalyDetection, JobKind::Archive, JobKind::Cleanup];
 
     /// The job's name in SQL.
     pub const fn as_str(self) -> &'static str {
@@ -49,10 +44,7 @@ impl FromStr for JobKind {
     type Err = UnknownJob;
 
     fn from_str(name: &str) -> Result<Self, UnknownJob> {
-        JobKind::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == name)
-            .ok_or_else(|| UnknownJob(name.to_owned()))
+        JobKind::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| UnknownJob(name.to_owned()))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The process that keeps one scheduler in every database that has the extension.
 
 use super::backoff::Backoff;
+use super::outcome::JobError;
+use super::scheduler::no_worker_slot;
 use super::shared::{self, Slot, Verdict};
 use super::spawn::Spawned;
 use super::transaction::caught;
@@ -53,8 +55,8 @@ pub extern "C-unwind" fn strata_launcher_main(_arg: pg_sys::Datum) {
             Err(error) => {
                 super::transaction::abort();
                 let wait = backoff.failed();
-                let error = super::outcome::JobError::from(error);
-                log!("strata launcher tries again in {} s: {error}", wait.as_secs());
+                let about = format!("strata launcher, next try in {} s", wait.as_secs());
+                JobError::from(error).log(&about);
                 wait
             }
         };
@@ -164,9 +166,7 @@ impl Launcher {
             }
             shared::free_slot(*oid);
             database.state = match slot.map(|slot| slot.verdict) {
-                Some(Verdict::Absent | Verdict::Mismatch) => {
-                    State::Idle(Instant::now() + LOOK_AGAIN)
-                }
+                Some(Verdict::Absent | Verdict::Mismatch) => State::Idle(Instant::now() + LOOK_AGAIN),
                 _ => State::Retry(Instant::now() + database.backoff.failed()),
             };
         }
@@ -230,15 +230,10 @@ impl Launcher {
 
     fn complain_once(&mut self) {
         if !std::mem::replace(&mut self.complained, true) {
-            ereport!(
-                PgLogLevel::LOG,
-                PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-                "strata cannot start a scheduler: no background worker slot is free",
-                format!(
-                    "Raise max_worker_processes. At most {} databases can have a scheduler.",
-                    shared::MAX_SCHEDULERS
-                )
-            );
+            let most = shared::MAX_SCHEDULERS;
+            no_worker_slot()
+                .detail(format!("At most {most} databases can have a scheduler."))
+                .log("strata cannot start a scheduler");
         }
     }
 

@@ -38,9 +38,8 @@ use pgrx::pg_sys;
 /// Launcher, shared memory and hook need the postmaster; `strata.run_job` does without.
 pub fn init() {
     // SAFETY: read in the main thread of the process that sets them.
-    let (preloading, upgrading) = unsafe {
-        (pg_sys::process_shared_preload_libraries_in_progress, pg_sys::IsBinaryUpgrade)
-    };
+    let (preloading, upgrading) =
+        unsafe { (pg_sys::process_shared_preload_libraries_in_progress, pg_sys::IsBinaryUpgrade) };
     // pg_upgrade starts servers whose contents nobody may change.
     if preloading && !upgrading {
         shared::init();

@@ -1,8 +1,8 @@
 //! What one run of a job gives back.
 
 use crate::failure::Failure;
-use pgrx::PgSqlErrorCode;
-use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
+use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportWithLevel};
+use pgrx::{PgLogLevel, PgSqlErrorCode};
 use std::fmt;
 
 /// What a run that succeeded did; the numbers go to its row in `strata.job_runs`.
@@ -25,12 +25,7 @@ pub struct JobError {
 
 impl JobError {
     pub fn new(code: PgSqlErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            sqlstate: sqlstate_text(code as i32),
-            message: message.into(),
-            detail: None,
-            hint: None,
-        }
+        Self { sqlstate: sqlstate_text(code as i32), message: message.into(), detail: None, hint: None }
     }
 
     #[must_use]
@@ -48,6 +43,19 @@ impl JobError {
     /// Someone asked the run to stop; that is not a failure of the job.
     pub fn is_cancel(&self) -> bool {
         self.sqlstate == "57014"
+    }
+
+    /// Writes the error to the server log, after a few words about what failed.
+    pub fn log(&self, what: &str) {
+        let code = PgSqlErrorCode::from(sqlstate_code(&self.sqlstate));
+        let mut report = ErrorReport::new(code, format!("{what}: {}", self.message), "strata");
+        if let Some(detail) = &self.detail {
+            report = report.set_detail(detail);
+        }
+        if let Some(hint) = &self.hint {
+            report = report.set_hint(hint);
+        }
+        report.report(PgLogLevel::LOG);
     }
 
     /// The error as something SQL functions raise.
@@ -79,16 +87,13 @@ impl From<Failure> for JobError {
 impl From<CaughtError> for JobError {
     fn from(caught: CaughtError) -> Self {
         match caught {
-            CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
-                from_report(&report)
-            }
+            CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => from_report(&report),
             // The text of a panic is for the developer; the user gets a sentence, the text is detail.
-            CaughtError::RustPanic { ereport, .. } => JobError::new(
-                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-                "the job ended in an internal error",
-            )
-            .detail(format!("{} ({}:{})", ereport.message(), ereport.file(), ereport.line_number()))
-            .hint("This is a bug in Strata; please report it with the server log of that minute."),
+            CaughtError::RustPanic { ereport, .. } => {
+                JobError::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, "the job ended in an internal error")
+                    .detail(format!("{} ({}:{})", ereport.message(), ereport.file(), ereport.line_number()))
+                    .hint("This is a bug in Strata; please report it with the server log of that minute.")
+            }
         }
     }
 }

@@ -51,11 +51,7 @@ pub fn connect(database: Option<pg_sys::Oid>) {
             Some(oid) => {
                 pg_sys::BackgroundWorkerInitializeConnectionByOid(oid, pg_sys::Oid::INVALID, 0);
             }
-            None => pg_sys::BackgroundWorkerInitializeConnection(
-                std::ptr::null(),
-                std::ptr::null(),
-                0,
-            ),
+            None => pg_sys::BackgroundWorkerInitializeConnection(std::ptr::null(), std::ptr::null(), 0),
         }
     }
 }

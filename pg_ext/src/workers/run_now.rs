@@ -7,8 +7,8 @@ use super::scheduler::no_worker_slot;
 use super::spawn::{Spawned, Status};
 use super::worker::Order;
 use crate::failure::{Failure, OrRaise, Result};
-use pgrx::prelude::*;
 use pgrx::heap_tuple::PgHeapTuple;
+use pgrx::prelude::*;
 use pgrx::{AllocatedByRust, Spi};
 use std::time::Duration;
 
@@ -54,10 +54,7 @@ fn check_transaction() -> Result<()> {
         (pg_sys::RecoveryInProgress(), xid != pg_sys::InvalidTransactionId)
     };
     if recovering {
-        return Err(Failure::new(
-            PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION,
-            "jobs cannot run on a standby",
-        ));
+        return Err(Failure::new(PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION, "jobs cannot run on a standby"));
     }
     if wrote {
         return Err(Failure::new(
@@ -142,11 +139,7 @@ fn read(run_id: i64) -> Result<Option<Run>> {
             hint: row.get(6)?,
         };
         let tuple = row.get::<PgHeapTuple<'static, AllocatedByRust>>(2)?;
-        Ok(row.get_one::<String>()?.zip(tuple).map(|(status, row)| Run {
-            status,
-            row,
-            error: error.into_failure(),
-        }))
+        Ok(row.get_one::<String>()?.zip(tuple).map(|(status, row)| Run { status, row, error: error.into_failure() }))
     })
 }
 

@@ -253,11 +253,8 @@ fn insert_run(kind: JobKind, status: &str, pid: Option<i32>) -> Result<i64, JobE
 }
 
 fn crash_error() -> JobError {
-    JobError::new(
-        PgSqlErrorCode::ERRCODE_CRASH_SHUTDOWN,
-        "the process of this run ended without a result",
-    )
-    .hint("The server log says whether it was terminated, killed or shut down with the server.")
+    JobError::new(PgSqlErrorCode::ERRCODE_CRASH_SHUTDOWN, "the process of this run ended without a result")
+        .hint("The server log says whether it was terminated, killed or shut down with the server.")
 }
 
 fn catalog_error(problem: impl ToString) -> JobError {

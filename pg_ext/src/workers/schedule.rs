@@ -32,11 +32,7 @@ impl Schedule {
     pub fn parse(text: &str) -> Result<Self, ScheduleError> {
         let text = text.trim();
         let looks_like_cron = text.starts_with('@') || text.split_whitespace().count() >= 5;
-        let parsed = if looks_like_cron && !is_interval(text) {
-            parse_cron(text)
-        } else {
-            parse_interval(text)
-        };
+        let parsed = if looks_like_cron && !is_interval(text) { parse_cron(text) } else { parse_interval(text) };
         parsed.map_err(|reason| ScheduleError { text: text.to_owned(), reason })
     }
 
@@ -167,8 +163,7 @@ mod tests {
 
     #[test]
     fn the_next_time_is_never_in_the_past() {
-        let schedules =
-            ["1 s", "90s", "5 minutes", "1 hour 30 minutes", "2 weeks", "* * * * *", "0 2 * * *"];
+        let schedules = ["1 s", "90s", "5 minutes", "1 hour 30 minutes", "2 weeks", "* * * * *", "0 2 * * *"];
         let start = at("2024-02-28T23:59:59.999999Z");
         for schedule in schedules {
             let schedule = Schedule::parse(schedule).unwrap();

@@ -4,13 +4,13 @@ use super::backoff::Backoff;
 use super::due::{Waiting, to_start, until_next};
 use super::extension::{Installed, LIBRARY_VERSION};
 use super::outcome::JobError;
+use super::process;
 use super::runs::{self, End, Job};
 use super::settings;
 use super::shared::{self, Verdict};
 use super::spawn::{Spawned, Spec, spawn};
 use super::transaction::{caught, transaction};
 use super::worker::Order;
-use super::process;
 use pgrx::prelude::*;
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ impl Scheduler {
         let lock_not_available = error.sqlstate == "55P03";
         if !lock_not_available {
             let (database, seconds) = (self.database, wait.as_secs());
-            log!("strata scheduler of database {database} tries again in {seconds} s: {error}");
+            error.log(&format!("strata scheduler of database {database}, next try in {seconds} s"));
         }
         wait
     }
@@ -149,13 +149,13 @@ impl Scheduler {
 
     fn leave(&self, installed: &Installed) {
         if let (Verdict::Mismatch, Some(version)) = (installed.verdict(), &installed.version) {
-            let database = self.database;
-            ereport!(
-                PgLogLevel::LOG,
+            JobError::new(
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("no strata job runs in database {database}: extension and library differ in version"),
-                format!("The extension is {version}, the library {LIBRARY_VERSION}.")
-            );
+                "extension and library differ in version",
+            )
+            .detail(format!("The extension is {version}, the library {LIBRARY_VERSION}."))
+            .hint("ALTER EXTENSION strata UPDATE; or restart the server with the newer library.")
+            .log(&format!("no strata job runs in database {}", self.database));
         }
         shared::set_verdict(self.database, installed.verdict());
     }
@@ -181,9 +181,7 @@ impl Scheduler {
         };
         match (Order { kind: job.kind, run_id, mailbox: 0 }).start() {
             Some(process) => self.children.push(Child { job_id: job.id, run_id, process }),
-            None => transaction("record a run", || {
-                runs::finish(run_id, &End::Failed(no_worker_slot()))
-            })?,
+            None => transaction("record a run", || runs::finish(run_id, &End::Failed(no_worker_slot())))?,
         }
         Ok(())
     }
@@ -202,9 +200,6 @@ fn first_due(job: &Job) -> Result<Option<i64>, JobError> {
 
 /// All background worker slots of the server are taken.
 pub fn no_worker_slot() -> JobError {
-    JobError::new(
-        PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-        "no background worker slot is free",
-    )
-    .hint("Raise max_worker_processes; it takes a restart of the server.")
+    JobError::new(PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, "no background worker slot is free")
+        .hint("Raise max_worker_processes; it takes a restart of the server.")
 }

@@ -22,7 +22,7 @@ pub fn define_gucs() {
     GucRegistry::define_int_guc(
         c"strata.max_workers",
         c"Most scheduled runs at the same time in one database.",
-        c"Each takes a slot of max_worker_processes. There are five jobs; the default lets all but one run beside a long archive.",
+        c"Each takes a slot of max_worker_processes. Of the five jobs, the default lets four run side by side.",
         &MAX_WORKERS,
         1,
         16,

@@ -266,17 +266,14 @@ pub fn release_holds() {
 /// Whether a scheduler is registered for the database, or a worker runs in it.
 pub fn in_use(database: pg_sys::Oid) -> bool {
     let used = with(|board| {
-        board.slot(database).is_some()
-            || board.workers.iter().any(|entry| entry.pid != 0 && entry.database == database)
+        board.slot(database).is_some() || board.workers.iter().any(|entry| entry.pid != 0 && entry.database == database)
     });
     used.unwrap_or(false)
 }
 
 /// The scheduler and the workers that run in the database.
 pub fn processes_of(database: pg_sys::Oid) -> Vec<i32> {
-    let Some((slot, workers)) =
-        with(|board| (board.slot(database).map_or(0, |slot| slot.pid), board.workers))
-    else {
+    let Some((slot, workers)) = with(|board| (board.slot(database).map_or(0, |slot| slot.pid), board.workers)) else {
         return Vec::new();
     };
     let workers = workers.into_iter().filter(|entry| entry.database == database);

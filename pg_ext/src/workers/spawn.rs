@@ -50,7 +50,7 @@ pub fn spawn(spec: &Spec) -> Option<Spawned> {
         pg_sys::MemoryContextSwitchTo(context);
         registered
     };
-    registered.then_some(Spawned { handle })
+    registered.then(|| Spawned { handle })
 }
 
 impl Spawned {

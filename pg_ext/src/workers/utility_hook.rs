@@ -54,16 +54,7 @@ unsafe extern "C-unwind" fn process_utility(
     unsafe {
         before((*statement).utilityStmt);
         let next = PREVIOUS.unwrap_or(run_standard);
-        next(
-            statement,
-            query,
-            read_only,
-            context,
-            parameters,
-            environment,
-            destination,
-            completion,
-        );
+        next(statement, query, read_only, context, parameters, environment, destination, completion);
     }
 }
 
@@ -102,16 +93,10 @@ unsafe fn effect_of(node: *mut pg_sys::Node) -> Effect {
     // SAFETY: the tag has been compared before each cast.
     unsafe {
         match (*node).type_ {
-            T_CreateExtensionStmt => {
-                on_extension((*node.cast::<pg_sys::CreateExtensionStmt>()).extname)
-            }
-            T_AlterExtensionStmt => {
-                on_extension((*node.cast::<pg_sys::AlterExtensionStmt>()).extname)
-            }
+            T_CreateExtensionStmt => on_extension((*node.cast::<pg_sys::CreateExtensionStmt>()).extname),
+            T_AlterExtensionStmt => on_extension((*node.cast::<pg_sys::AlterExtensionStmt>()).extname),
             T_DropStmt => match (*node.cast::<pg_sys::DropStmt>()).removeType {
-                pg_sys::ObjectType::OBJECT_EXTENSION | pg_sys::ObjectType::OBJECT_SCHEMA => {
-                    Effect::OnExtension
-                }
+                pg_sys::ObjectType::OBJECT_EXTENSION | pg_sys::ObjectType::OBJECT_SCHEMA => Effect::OnExtension,
                 _ => Effect::None,
             },
             T_DropOwnedStmt => Effect::OnExtension,
@@ -165,10 +150,8 @@ unsafe fn option_text(options: *mut pg_sys::List, name: &CStr) -> Option<*const 
 unsafe fn clear_database(name: *const c_char) {
     // SAFETY: only looks the name up; a statement runs in a transaction.
     let database = unsafe { pg_sys::get_database_oid(name, true) };
-    let concerns_us = shared::available()
-        && database != pg_sys::Oid::INVALID
-        && database != process::my_database()
-        && owns(database);
+    let concerns_us =
+        shared::available() && database != pg_sys::Oid::INVALID && database != process::my_database() && owns(database);
     if !concerns_us || !shared::hold(database) {
         return;
     }

@@ -4,12 +4,12 @@ use super::extension::Installed;
 use super::kind::JobKind;
 use super::mailbox::{Mailbox, Message};
 use super::outcome::{JobError, JobOutcome};
+use super::process;
 use super::run_handle::RunHandle;
 use super::runs::{self, Begun, End};
 use super::shared::{self, Verdict};
 use super::spawn::{Spawned, Spec, spawn};
 use super::transaction::{abort, caught, transaction};
-use super::{extension, process};
 use pgrx::bgworkers::BackgroundWorker;
 use pgrx::prelude::*;
 use std::ffi::CString;
@@ -95,18 +95,19 @@ fn execute(order: Order, tell: impl Fn(Message)) {
     match begin(order) {
         Ok(Beginning::Run(run_id)) => {
             tell(Message::Run(run_id));
-            record(order.kind, run_id, &run_job(order.kind, run_id));
+            let run = RunHandle::new(run_id, order.kind);
+            record(run, &run_job(run));
         }
         Ok(Beginning::Busy) => {
             tell(Message::Busy);
             if order.run_id != 0 {
-                record(order.kind, order.run_id, &overtaken());
+                record(RunHandle::new(order.run_id, order.kind), &overtaken());
             }
         }
         Ok(Beginning::NotInstalled) => tell(Message::NotInstalled),
         Ok(Beginning::GivenUp) => {}
         // The run stays as it is recorded: whoever started this process finds it without one.
-        Err(error) => log!("strata job {} could not begin: {error}", order.kind),
+        Err(error) => error.log(&format!("strata job {} could not begin", order.kind)),
     }
 }
 
@@ -132,42 +133,32 @@ fn begin(order: Order) -> Result<Beginning, JobError> {
 
 /// Another run of the job came first, between the scheduler's look and this process's.
 fn overtaken() -> End {
-    End::Cancelled(JobError::new(
-        PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
-        "another run of this job was under way",
-    ))
+    End::Cancelled(JobError::new(PgSqlErrorCode::ERRCODE_OBJECT_IN_USE, "another run of this job was under way"))
 }
 
-fn run_job(kind: JobKind, run_id: i64) -> End {
-    let handle = RunHandle::new(run_id, kind);
+fn run_job(run: RunHandle) -> End {
     let result: Result<JobOutcome, JobError> =
-        caught(|| crate::jobs::run(kind, &handle)).unwrap_or_else(|caught| Err(caught.into()));
+        caught(|| crate::jobs::run(run.kind(), &run)).unwrap_or_else(|caught| Err(caught.into()));
     abort();
     match result {
         Ok(outcome) => End::Succeeded(outcome),
         Err(error) if error.is_cancel() => End::Cancelled(error),
         Err(error) => {
-            let message = format!("strata job {kind} failed (run {run_id}): {error}");
-            ereport!(
-                PgLogLevel::LOG,
-                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-                message,
-                error.detail.clone().unwrap_or_default()
-            );
+            error.log(&format!("strata job {} failed (run {})", run.kind(), run.run_id()));
             End::Failed(error)
         }
     }
 }
 
 /// A cancel request that arrives as the run ends hits this transaction instead: it is tried again.
-fn record(kind: JobKind, run_id: i64, end: &End) {
+fn record(run: RunHandle, end: &End) {
     for _ in 0..3 {
-        match transaction("record a run", || runs::finish(run_id, end)) {
+        match transaction("record a run", || runs::finish(run.run_id(), end)) {
             Ok(()) => return,
             Err(error) if error.is_cancel() => {}
             Err(error) => {
-                let library = extension::LIBRARY_VERSION;
-                log!("strata {library} cannot record the end of run {run_id} of {kind}: {error}");
+                let (kind, run_id) = (run.kind(), run.run_id());
+                error.log(&format!("strata cannot record the end of run {run_id} of {kind}"));
                 return;
             }
         }

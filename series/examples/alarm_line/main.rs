@@ -34,12 +34,8 @@ const CANDIDATES: [Candidate; 4] = [
         options: &[],
         lines: &[0.004, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.06],
     },
-    Candidate { method: Method::RobustZ, options: &[], lines: &[3.5, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0] },
-    Candidate {
-        method: Method::RobustZ,
-        options: &[("window", "288")],
-        lines: &[2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0],
-    },
+    Candidate { method: Method::RobustZ, options: &[], lines: &[3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0] },
+    Candidate { method: Method::RobustZ, options: &[("window", "96")], lines: &[3.5, 5.0, 6.0, 8.0, 12.0] },
     Candidate { method: Method::FlatLine, options: &[], lines: &[1.0] },
 ];
 

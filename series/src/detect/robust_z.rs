@@ -18,20 +18,29 @@ const MAD_TO_SIGMA: f64 = 1.482_602_218_505_602;
 /// The same for the mean absolute deviation: √(π/2).
 const MEAN_DEVIATION_TO_SIGMA: f64 = 1.253_314_137_315_500_3;
 
-const MAX_WINDOW: u32 = 1024;
+/// Samples that are held; a longer window holds every second, third, … of its samples.
+const MAX_HELD: u32 = 100;
+const MAX_WINDOW: u32 = 1_000_000;
 
-/// Options: `window` (samples, 8 to 1024, default 100), `line` (z of the alarm line, default 8), `min_scale` (the least
-/// standard deviation, in the unit of the series, that is believed; default 0). The score is |z| / line.
+/// Options: `window` (samples, 8 to 1 000 000, default 288: a day at five minutes), `line` (z of the alarm line, default
+/// 6), `min_scale` (the least standard deviation, in the unit of the series, that is believed; default 0).
 ///
-/// The first `window / 2` samples score 0. A value that differs from a wholly constant window scores [`MAX_SCORE`] unless
-/// `min_scale` says what a difference is worth.
+/// The default line is crossed by no sample of a synthetic year of flow, pressure, temperature or tank level every five
+/// minutes, and by 28 of one of chlorine shown with two decimals (the example `alarm_line` prints it). That takes a window of
+/// a whole day: a shorter one mistakes the course of the day for outliers. A series with two usual levels, such as a pump
+/// that runs or stands still, is not for this method.
+///
+/// The score is |z| / line. Of a window longer than 100 samples evenly spaced ones are held, at most 100, which keeps the
+/// state below 1 KiB. Until half of what it can hold is there the score is 0. A value that differs from a wholly constant
+/// window scores [`MAX_SCORE`] unless `min_scale` says what a difference is worth.
 #[derive(Debug, Clone)]
 pub struct RobustZ {
-    window: usize,
+    window: u32,
     line: f64,
     min_scale: f64,
     admission: Admission,
-    /// The last samples in order of arrival, and the same in ascending order.
+    samples: u64,
+    /// The held samples in order of arrival, and the same in ascending order.
     arrived: VecDeque<f64>,
     sorted: Vec<f64>,
 }
@@ -39,13 +48,24 @@ pub struct RobustZ {
 impl RobustZ {
     fn new(window: u32, line: f64, min_scale: f64) -> RobustZ {
         RobustZ {
-            window: window as usize,
+            window,
             line,
             min_scale,
             admission: Admission::default(),
+            samples: 0,
             arrived: VecDeque::new(),
             sorted: Vec::new(),
         }
+    }
+
+    /// Every how manieth sample is held.
+    fn stride(&self) -> u32 {
+        self.window.div_ceil(MAX_HELD)
+    }
+
+    /// How many samples are held once the window is full.
+    fn capacity(&self) -> usize {
+        (self.window / self.stride()) as usize
     }
 
     /// Median of the window and the standard deviation that it suggests.
@@ -62,7 +82,14 @@ impl RobustZ {
     }
 
     fn learn(&mut self, x: f64) {
-        if self.arrived.len() == self.window
+        if self.samples.is_multiple_of(u64::from(self.stride())) {
+            self.hold(x);
+        }
+        self.samples += 1;
+    }
+
+    fn hold(&mut self, x: f64) {
+        if self.arrived.len() == self.capacity()
             && let Some(oldest) = self.arrived.pop_front()
         {
             let at = self.sorted.partition_point(|y| y.total_cmp(&oldest).is_lt());
@@ -117,15 +144,15 @@ impl Detector for RobustZ {
 
     fn from_options(options: &Options) -> Result<RobustZ, OptionError> {
         let mut reader = options.of(Method::RobustZ);
-        let window = reader.integer("window", 100, 8..=MAX_WINDOW)?;
-        let line = reader.number("line", 8.0, 0.1..=1e6)?;
+        let window = reader.integer("window", 288, 8..=MAX_WINDOW)?;
+        let line = reader.number("line", 6.0, 0.1..=1e6)?;
         let min_scale = reader.number("min_scale", 0.0, 0.0..=1e150)?;
         reader.finish()?;
         Ok(RobustZ::new(window, line, min_scale))
     }
 
     fn update(&mut self, _time: Micros, value: f64) -> Reading {
-        let known = self.arrived.len() >= self.window / 2;
+        let known = self.arrived.len() >= self.capacity() / 2;
         let (median, scale) = if known { self.location_and_scale() } else { (f64::NAN, f64::NAN) };
         let half_width = self.line * scale;
         let band = Band { expected: median, lower: median - half_width, upper: median + half_width };
@@ -144,10 +171,11 @@ impl Detector for RobustZ {
 
     fn save(&self) -> Vec<u8> {
         let mut out = begin_save(Self::METHOD, VERSION, 48 + 8 * self.arrived.len());
-        put_varint(&mut out, self.window as u64);
+        put_varint(&mut out, u64::from(self.window));
         put_f64(&mut out, self.line);
         put_f64(&mut out, self.min_scale);
         self.admission.save(&mut out);
+        put_varint(&mut out, self.samples);
         put_varint(&mut out, self.arrived.len() as u64);
         let (front, back) = self.arrived.as_slices();
         put_f64s(&mut out, front);
@@ -163,12 +191,13 @@ impl Detector for RobustZ {
         }
         let mut detector = RobustZ::new(window, reader.positive()?, reader.finite()?);
         detector.admission = Admission::restore(&mut reader)?;
+        detector.samples = reader.counter()?;
         let held = reader.count(8)?;
-        if held > detector.window {
+        if held > detector.capacity() {
             return Err(DecodeError::Invalid("a detector holds more samples than its window"));
         }
         for _ in 0..held {
-            detector.learn(reader.finite()?);
+            detector.hold(reader.finite()?);
         }
         reader.finish()?;
         Ok(detector)
@@ -200,7 +229,7 @@ mod tests {
 
     #[test]
     fn outliers_in_the_window_do_not_hide_the_next_one() {
-        let mut z = detector(&[]);
+        let mut z = detector(&[("window", "100")]);
         let scores: Vec<f64> = (0..200)
             .map(|i| z.update(0, if i > 150 && i % 5 == 0 { 1000.0 } else { f64::from(i * 7 % 11) }).score)
             .collect();
@@ -209,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_mostly_constant_window_is_judged_by_its_mean_deviation() {
-        let mut z = detector(&[]);
+        let mut z = detector(&[("window", "100"), ("line", "9")]);
         (0..100).for_each(|i| {
             z.update(0, if i % 10 == 0 { 1.0 } else { 0.0 });
         });
@@ -219,14 +248,24 @@ mod tests {
 
     #[test]
     fn a_least_scale_says_what_a_change_of_a_constant_is_worth() {
-        let mut plain = detector(&[]);
-        let mut scaled = detector(&[("min_scale", "0.5")]);
+        let mut plain = detector(&[("window", "100")]);
+        let mut scaled = detector(&[("window", "100"), ("min_scale", "0.5")]);
         (0..100).for_each(|_| {
             plain.update(0, 3.0);
             scaled.update(0, 3.0);
         });
         assert_eq!(plain.update(0, 3.01).score, MAX_SCORE);
         assert!(scaled.update(0, 3.01).score < 0.01);
+    }
+
+    #[test]
+    fn a_long_window_holds_evenly_spaced_samples() {
+        let mut z = detector(&[("window", "300")]);
+        (0..3000).for_each(|i| {
+            z.update(0, f64::from(i));
+        });
+        assert_eq!(z.arrived.len(), 100);
+        assert!(z.arrived.iter().zip((2700..3000).step_by(3)).all(|(&held, i)| held == f64::from(i)));
     }
 
     proptest! {

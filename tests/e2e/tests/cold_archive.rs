@@ -4,8 +4,10 @@ mod cold_support;
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use bridge::archive::{ArchiveTable, archive_day};
-use bridge::cold::{ColdClient, ColdError, ErrorKind, MergeMode, OwnerId, content_hash, partitions};
+use bridge::archive::{ArchiveTable, DayRows, archive_day, archive_days};
+use bridge::cold::{
+    ColdClient, ColdError, ErrorKind, MergeMode, OwnerId, ReadRequest, content_hash, partitions, read_rows,
+};
 use bridge::import::{ImportRequest, import_rows};
 use bridge::table::{Cell, Column, ColumnKind, Row, TableShape};
 use bridge::wait::{BlockingWait, Wait};
@@ -81,9 +83,16 @@ fn every_kind_of_value_comes_back_as_it_went() {
     assert_eq!(archived.content, content_hash(archive.shape(), rows.iter().map(Vec::as_slice)));
     assert_eq!(archived.job_ids.len(), 2);
 
-    let back = read(&wait, &client, &table, archive.shape(), (DAY, DAY));
-    for (sent, came) in sorted(rows).iter().zip(&back) {
-        for (column, (sent, came)) in archive.shape().columns().iter().zip(sent.iter().zip(came)) {
+    let rows = sorted(rows);
+    for client in [&client, &storage_client(&EMULATOR)] {
+        assert_same(&rows, &read(&wait, client, &table, archive.shape(), (DAY, DAY)), archive.shape());
+    }
+}
+
+fn assert_same(sent: &[Row], came: &[Row], shape: &TableShape) {
+    assert_eq!(sent.len(), came.len());
+    for (sent, came) in sent.iter().zip(came) {
+        for (column, (sent, came)) in shape.columns().iter().zip(sent.iter().zip(came)) {
             match (sent, came) {
                 (Cell::Float(sent), Cell::Float(came)) => {
                     assert!(sent == came || sent.is_nan() && came.is_nan(), "{sent} {came}")
@@ -95,7 +104,49 @@ fn every_kind_of_value_comes_back_as_it_went() {
             }
         }
     }
-    assert_eq!(back.len(), archived.content.rows as usize);
+}
+
+#[test]
+fn both_ways_of_reading_give_the_same_rows_of_the_range() {
+    let (wait, by_query) = connect();
+    let by_storage = storage_client(&EMULATOR);
+    let table = new_table(&by_query);
+    let archive = open(&wait, &by_storage, &table, narrow_shape()).unwrap();
+    let days = [DAY.previous(), DAY, DAY.next()];
+    for day in days {
+        archive_day(&wait, &archive, day, &readings(day, 3000), MergeMode::Replace).unwrap();
+    }
+    let shape = archive.shape();
+    for span in [(days[0], days[2]), (DAY, DAY), (days[1], days[2]), (Day(0), Day(1))] {
+        let a = read(&wait, &by_query, &table, shape, span);
+        assert_eq!(a, read(&wait, &by_storage, &table, shape, span));
+        assert_eq!(a.len(), days.iter().filter(|day| span.0 <= **day && **day <= span.1).count() * 3000);
+    }
+    let request = ReadRequest {
+        table: &table,
+        shape,
+        from: i64::MIN,
+        to: i64::MAX,
+        keys: None,
+        purpose: "test",
+        use_cache: false,
+    };
+    let ignore = |_| Ok::<(), ColdError>(());
+    // only a query has a job
+    assert!(read_rows(&wait, &by_query, &request, ignore).unwrap().job_id.is_some());
+    let summary = read_rows(&wait, &by_storage, &request, ignore).unwrap();
+    assert_eq!((summary.rows, summary.job_id), (9000, None));
+
+    // without the service behind it, the query answers
+    let mut config = config(&EMULATOR.endpoint());
+    config.storage_endpoint = Some("http://127.0.0.1:1".to_owned());
+    let cut_off = ColdClient::new(config.clone()).unwrap();
+    assert_eq!(read_rows(&wait, &cut_off, &request, ignore).unwrap().rows, 9000);
+
+    config.storage_endpoint = Some(EMULATOR.grpc_endpoint());
+    config.max_bytes_billed = 1000;
+    let poor = ColdClient::new(config).unwrap();
+    assert_eq!(read_rows(&wait, &poor, &request, ignore).unwrap_err().kind, ErrorKind::Quota);
 }
 
 #[test]
@@ -140,6 +191,34 @@ fn replace_brings_the_day_and_only_the_day_up_to_date() {
 
     archive_day(&wait, &archive, DAY, &[], MergeMode::Replace).unwrap();
     assert_eq!(read(&wait, &client, &table, archive.shape(), (days[0], days[2])).len(), 200);
+}
+
+#[test]
+fn days_written_together_are_proved_one_by_one() {
+    let (wait, client) = connect();
+    let table = new_table(&client);
+    let archive = open(&wait, &client, &table, narrow_shape()).unwrap();
+    let (first, last) = (DAY, DAY.next().next());
+    let outside = readings(last.next(), 10);
+    archive_day(&wait, &archive, last.next(), &outside, MergeMode::Replace).unwrap();
+    // what is there already and has to go: a row of a day that stays, and a whole day
+    archive_day(&wait, &archive, first, &readings(first, 120), MergeMode::Replace).unwrap();
+    archive_day(&wait, &archive, DAY.next(), &readings(DAY.next(), 5), MergeMode::Replace).unwrap();
+
+    let rows = [readings(first, 100), Vec::new(), readings(last, 50)];
+    let days = [first, DAY.next(), last];
+    let span: Vec<DayRows> = days.iter().zip(&rows).map(|(day, rows)| DayRows { day: *day, rows }).collect();
+    let archived = archive_days(&wait, &archive, &span, MergeMode::Replace).unwrap();
+    let counts: Vec<(Day, u64)> = archived.iter().map(|day| (day.day, day.content.rows)).collect();
+    assert_eq!(counts, [(first, 100), (DAY.next(), 0), (last, 50)]);
+    for ((day, rows), archived) in days.iter().zip(&rows).zip(&archived) {
+        assert_eq!(read(&wait, &client, &table, archive.shape(), (*day, *day)), sorted(rows.clone()));
+        assert_eq!(archived.day_content, content_hash(archive.shape(), rows.iter().map(Vec::as_slice)));
+    }
+    assert_eq!(read(&wait, &client, &table, archive.shape(), (last.next(), last.next())), outside);
+
+    let gap = [span[0], span[2]];
+    assert_eq!(archive_days(&wait, &archive, &gap, MergeMode::Replace).unwrap_err().kind, ErrorKind::Permanent);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use bridge::archive::archive_day;
+use bridge::archive::{DayRows, archive_days};
 use bridge::cold::{ColdError, MergeMode, ReadRequest, read_rows};
 use bridge::table::{Cell, Column, ColumnKind, Row, TableShape};
 use bridge::wait::{BlockingWait, Wait};
@@ -87,7 +87,10 @@ fn day_of_a_network(day: Day) -> Vec<Row> {
 fn speed() {
     let emulator = BigQuery::start_new().unwrap();
     let wait = TimedWait { inner: BlockingWait::new().unwrap(), spent: RefCell::default() };
-    let client = client(&emulator.endpoint());
+    let client = match std::env::var_os("QUERIES_ONLY") {
+        Some(_) => client(&emulator.endpoint()),
+        None => storage_client(&emulator),
+    };
     let table = new_table(&client);
     let owner = owner();
     let archive =
@@ -96,16 +99,21 @@ fn speed() {
 
     let days: u32 = std::env::var("DAYS").ok().and_then(|text| text.parse().ok()).unwrap_or(90);
     let started = Instant::now();
-    for n in 0..days {
-        let day = Day(DAY.0 + n as i32);
-        archive_day(&wait, &archive, day, &day_of_a_network(day), MergeMode::Replace).unwrap();
-        if n == 9 {
-            wait.print("the first ten days");
-        }
+    let together: u32 = std::env::var("TOGETHER").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    for n in (0..days).step_by(together as usize) {
+        let span: Vec<(Day, Vec<Row>)> = (n..days.min(n + together))
+            .map(|n| Day(DAY.0 + n as i32))
+            .map(|day| (day, day_of_a_network(day)))
+            .collect();
+        let span: Vec<DayRows> = span.iter().map(|(day, rows)| DayRows { day: *day, rows }).collect();
+        archive_days(&wait, &archive, &span, MergeMode::Replace).unwrap();
     }
     let took = started.elapsed();
-    println!("{days} days of 3456 rows × 8 columns: {:.1} ms each", took.as_secs_f64() * 1e3 / f64::from(days));
-    wait.print("the days after the tenth");
+    println!(
+        "{days} days of 3456 rows × 8 columns, {together} together: {:.1} ms each",
+        took.as_secs_f64() * 1e3 / f64::from(days)
+    );
+    wait.print("archiving");
 
     let request = ReadRequest {
         table: &table,

@@ -1,4 +1,5 @@
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
@@ -8,6 +9,8 @@ use crate::cli::failure::Failure;
 /// The CSV file: its header and, one by one, its records.
 pub struct Input {
     reader: Reader<File>,
+    /// The same file, to look at single places of it.
+    file: File,
     pub header: Vec<String>,
     /// Size in bytes.
     pub size: u64,
@@ -24,6 +27,7 @@ impl Input {
         if metadata.is_dir() {
             return Err(failed(&"it is a directory"));
         }
+        let again = file.try_clone().map_err(|error| failed(&error))?;
         // a record with too few or too many fields is one bad row, not the end of the file
         let mut reader =
             ReaderBuilder::new().delimiter(delimiter).flexible(true).buffer_capacity(1 << 16).from_reader(file);
@@ -43,16 +47,31 @@ impl Input {
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| failed(&"the header is not valid UTF-8"))?;
-        Ok(Self { reader, header, size: metadata.len() })
+        Ok(Self { reader, file: again, header, size: metadata.len() })
     }
 
-    /// Reads the next record into `record`; returns its line, or `None` at the end.
-    pub fn next(&mut self, record: &mut ByteRecord) -> Result<Option<u64>, Failure> {
-        match self.reader.read_byte_record(record) {
-            Ok(true) => Ok(Some(record.position().map_or(0, csv::Position::line))),
-            Ok(false) => Ok(None),
-            Err(error) => Err(Failure::new("the file cannot be read to its end").detail(error.to_string())),
+    /// Reads the next record into `record`; false at the end.
+    pub fn next(&mut self, record: &mut ByteRecord) -> Result<bool, Failure> {
+        self.reader
+            .read_byte_record(record)
+            .map_err(|error| Failure::new("the file cannot be read to its end").detail(error.to_string()))
+    }
+
+    /// The line on which a record of this file starts, counted from 1.
+    pub fn line_of(&self, record: &ByteRecord) -> u64 {
+        let Some(position) = record.position() else { return 0 };
+        // the reader notes a record's place before it skips the empty lines in front of it
+        let (mut line, mut at) = (position.line(), position.byte());
+        let mut bytes = [0; 512];
+        while let Ok(count @ 1..) = self.file.read_at(&mut bytes, at) {
+            let ends = bytes[..count].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            line += bytes[..ends].iter().filter(|byte| **byte == b'\n').count() as u64;
+            if ends < count {
+                break;
+            }
+            at += count as u64;
         }
+        line
     }
 
     /// Bytes read so far.
@@ -66,5 +85,34 @@ pub fn same_file(a: &Path, b: &Path) -> bool {
     match (a.canonicalize(), b.canonicalize()) {
         (Ok(a), Ok(b)) => a == b,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(content: &str) -> Vec<u64> {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("strata-input-{}-{number}", std::process::id()));
+        std::fs::write(&path, content).unwrap();
+        let mut input = Input::open(&path, b',').unwrap();
+        assert_eq!(input.header[0], "time");
+        let (mut lines, mut record) = (Vec::new(), ByteRecord::new());
+        while input.next(&mut record).unwrap() {
+            lines.push(input.line_of(&record));
+        }
+        std::fs::remove_file(path).unwrap();
+        lines
+    }
+
+    #[test]
+    fn lines_are_counted_as_an_editor_counts_them() {
+        assert_eq!(lines("time,x\n1,1\n2,2\n"), [2, 3]);
+        assert_eq!(lines("time,x\n1,1\n\n\n2,2"), [2, 5]);
+        assert_eq!(lines("time,x\r\n1,1\r\n\r\n2,2\r\n"), [2, 4]);
+        assert_eq!(lines("time,x\n1,\"a\nb\"\n2,2\n"), [2, 4]);
+        assert_eq!(lines("\u{feff}time,x\n\n1,1\n"), [3]);
     }
 }

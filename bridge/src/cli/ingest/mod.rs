@@ -109,9 +109,9 @@ fn default_rejected(file: &Path) -> PathBuf {
 fn check_all(mut input: Input, columns: &Columns, rejects: &mut Rejects) -> Result<(), Failure> {
     let bar = progress::over_bytes(input.size, "checking");
     let mut record = ByteRecord::new();
-    while let Some(line) = input.next(&mut record)? {
+    while input.next(&mut record)? {
         if let Err(reason) = parse_row(&record, columns) {
-            rejects.add(line, &record, &reason, &bar)?;
+            rejects.add(input.line_of(&record), &record, &reason, &bar)?;
         }
         bar.set_position(input.position());
     }
@@ -135,7 +135,7 @@ struct Load<'a> {
     columns: &'a Columns,
     rejects: Rejects,
     /// Rows on their way, with what is needed to reject one that Redis refuses.
-    batch: Vec<(u64, ByteRecord, Row)>,
+    batch: Vec<(ByteRecord, Row)>,
     accepted: u64,
     series: BTreeSet<String>,
 }
@@ -144,30 +144,30 @@ impl Load<'_> {
     fn all(&mut self, mut input: Input, batch_rows: usize) -> Result<(), Failure> {
         let bar = progress::over_bytes(input.size, "ingesting");
         let mut record = ByteRecord::new();
-        while let Some(line) = input.next(&mut record)? {
+        while input.next(&mut record)? {
             match parse_row(&record, self.columns) {
-                Ok(row) => self.batch.push((line, record.clone(), row)),
-                Err(reason) => self.rejects.add(line, &record, &reason, &bar)?,
+                Ok(row) => self.batch.push((record.clone(), row)),
+                Err(reason) => self.rejects.add(input.line_of(&record), &record, &reason, &bar)?,
             }
             if self.batch.len() == batch_rows {
-                self.send(&bar)?;
+                self.send(&input, &bar)?;
                 bar.set_position(input.position());
             }
         }
-        self.send(&bar)?;
+        self.send(&input, &bar)?;
         bar.finish_and_clear();
         Ok(())
     }
 
-    fn send(&mut self, bar: &ProgressBar) -> Result<(), Failure> {
+    fn send(&mut self, input: &Input, bar: &ProgressBar) -> Result<(), Failure> {
         let names = self.columns.measures.iter().map(|(_, name)| name.as_str());
         let values: Vec<Vec<(&str, f64)>> =
-            self.batch.iter().map(|(_, _, row)| names.clone().zip(row.values.iter().copied()).collect()).collect();
+            self.batch.iter().map(|(_, row)| names.clone().zip(row.values.iter().copied()).collect()).collect();
         let samples: Vec<NewSample<'_>> = self
             .batch
             .iter()
             .zip(&values)
-            .map(|((_, _, row), values)| NewSample { key: &row.key, time: row.time, values })
+            .map(|((_, row), values)| NewSample { key: &row.key, time: row.time, values })
             .collect();
         let report =
             self.wait.wait("writing samples to Redis", self.hot.add_many(self.source, &samples)).map_err(|error| {
@@ -178,11 +178,11 @@ impl Load<'_> {
             })?;
         self.accepted += report.accepted as u64;
         for refused in &report.refused {
-            let (line, record, _) = &self.batch[refused.index];
-            self.rejects.add(*line, record, &refused.reason, bar)?;
+            let (record, _) = &self.batch[refused.index];
+            self.rejects.add(input.line_of(record), record, &refused.reason, bar)?;
         }
         let refused: BTreeSet<usize> = report.refused.iter().map(|refused| refused.index).collect();
-        for (index, (_, _, row)) in self.batch.drain(..).enumerate() {
+        for (index, (_, row)) in self.batch.drain(..).enumerate() {
             if !refused.contains(&index) && !self.series.contains(&row.key) {
                 self.series.insert(row.key);
             }

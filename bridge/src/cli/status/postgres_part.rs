@@ -84,7 +84,7 @@ pub fn print(connection: Option<&str>) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(format!("PostgreSQL refused part of the status: {}", failures.join(", ")))
-        .hint("The role needs membership in strata_operator: GRANT strata_operator TO name"))
+        .hint("The role needs membership in strata_reader: GRANT strata_reader TO name"))
 }
 
 fn rows(client: &mut Client, section: &Section) -> Result<Listing, postgres::Error> {

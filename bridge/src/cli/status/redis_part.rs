@@ -22,7 +22,8 @@ pub fn print(args: &RedisArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let now = chrono::Utc::now().timestamp_micros();
-    let mut listing = Listing::new(&["source", ">series", ">samples", ">pending", "oldest pending", "latest", ">memory"]);
+    let mut listing =
+        Listing::new(&["source", ">series", ">samples", ">pending", "oldest pending", "latest", ">memory"]);
     for (name, source) in &sources {
         listing.row(cells(name, source, now));
     }

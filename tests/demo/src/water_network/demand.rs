@@ -7,10 +7,16 @@ pub fn factor(usage: Use, time: Micros) -> f64 {
     let hour = time.rem_euclid(MICROS_PER_DAY) as f64 / MICROS_PER_HOUR as f64;
     let is_weekend = Day::of(time).is_weekend();
     match (usage, is_weekend) {
-        (Use::Homes, false) => 0.42 + peak(hour, 7.2, 1.3, 1.15) + peak(hour, 12.8, 2.2, 0.42) + peak(hour, 19.6, 2.0, 0.88),
+        (Use::Homes, false) => {
+            0.42 + peak(hour, 7.2, 1.3, 1.15) + peak(hour, 12.8, 2.2, 0.42) + peak(hour, 19.6, 2.0, 0.88)
+        }
         // people get up later and stay at home
-        (Use::Homes, true) => 0.44 + peak(hour, 9.4, 2.0, 1.02) + peak(hour, 13.4, 2.4, 0.58) + peak(hour, 19.8, 2.2, 0.80),
-        (Use::Shops, false) => 0.34 + peak(hour, 9.0, 1.8, 0.60) + peak(hour, 13.2, 2.6, 0.82) + peak(hour, 18.2, 2.0, 0.72),
+        (Use::Homes, true) => {
+            0.44 + peak(hour, 9.4, 2.0, 1.02) + peak(hour, 13.4, 2.4, 0.58) + peak(hour, 19.8, 2.2, 0.80)
+        }
+        (Use::Shops, false) => {
+            0.34 + peak(hour, 9.0, 1.8, 0.60) + peak(hour, 13.2, 2.6, 0.82) + peak(hour, 18.2, 2.0, 0.72)
+        }
         (Use::Shops, true) => 0.36 + peak(hour, 11.5, 2.6, 0.62) + peak(hour, 17.8, 2.6, 0.50),
         (Use::Industry, false) => 0.62 + peak(hour, 9.5, 3.2, 0.52) + peak(hour, 15.5, 3.2, 0.46),
         (Use::Industry, true) => 0.58 + peak(hour, 12.0, 4.0, 0.16),

@@ -17,7 +17,13 @@ const LEAK_GROWTH: Micros = 8 * MICROS_PER_HOUR;
 /// All readings of one node from `start` to `end`, both inclusive.
 pub fn simulate(number: u64, node: &'static Node, start: Micros, end: Micros, events: &[Event]) -> Vec<Reading> {
     let mut random = Random::new(SEED ^ (number + 1).wrapping_mul(0x9e37_79b9));
-    let mut state = State { volume: 10_000.0 + 1_000.0 * node.base_flow, day_factor: 1.0, flow_drift: 0.0, warmth_drift: 0.0, last: None };
+    let mut state = State {
+        volume: 10_000.0 + 1_000.0 * node.base_flow,
+        day_factor: 1.0,
+        flow_drift: 0.0,
+        warmth_drift: 0.0,
+        last: None,
+    };
     let steps = (end - start) / INTERVAL;
     let mut readings = Vec::with_capacity(steps as usize + 1);
     for step in 0..=steps {
@@ -49,11 +55,13 @@ impl State {
     fn next(&mut self, node: &'static Node, time: Micros, events: &[Event], random: &mut Random) -> Reading {
         self.flow_drift = 0.92 * self.flow_drift + 0.006 * random.noise();
         self.warmth_drift = 0.98 * self.warmth_drift + 0.01 * random.noise();
-        let demand = demand::factor(node.usage, time) * self.day_factor * (1.0 + self.flow_drift + 0.012 * random.noise());
+        let demand =
+            demand::factor(node.usage, time) * self.day_factor * (1.0 + self.flow_drift + 0.012 * random.noise());
         let extra = extra_flow(node, time, events);
         let flow = node.base_flow * (demand + extra);
         let sag = zone_sag(node, time, events);
-        let pressure = node.static_pressure - 0.22 * (demand + 0.5 * extra).powi(2) - 0.3 * extra.min(1.2) - sag + 0.018 * random.noise();
+        let pressure = node.static_pressure - 0.22 * (demand + 0.5 * extra).powi(2) - 0.3 * extra.min(1.2) - sag
+            + 0.018 * random.noise();
         let quality = (98.4 + 0.45 * random.noise()).clamp(0.0, 100.0);
         let warmth = self.temperature(time, random);
         let probe_answers = random.uniform() >= 0.002;

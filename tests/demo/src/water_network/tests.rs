@@ -25,7 +25,8 @@ fn the_same_end_gives_the_same_readings() {
 
 #[test]
 fn every_node_reads_every_five_minutes_except_in_its_gaps() {
-    let mut expected: BTreeMap<&str, i64> = NODES.iter().map(|node| (node.id, DAYS * MICROS_PER_DAY / INTERVAL)).collect();
+    let mut expected: BTreeMap<&str, i64> =
+        NODES.iter().map(|node| (node.id, DAYS * MICROS_PER_DAY / INTERVAL)).collect();
     for gap in NETWORK.events.iter().filter(|event| event.kind == EventKind::Gap) {
         *expected.get_mut(gap.node).unwrap() -= (gap.end - gap.start) / INTERVAL;
     }
@@ -39,7 +40,13 @@ fn every_node_reads_every_five_minutes_except_in_its_gaps() {
 #[test]
 fn all_values_have_two_decimals_and_are_plausible() {
     for reading in &NETWORK.readings {
-        let values = [Some(reading.flow_rate), Some(reading.pressure), reading.temperature, Some(reading.volume), Some(reading.quality_score)];
+        let values = [
+            Some(reading.flow_rate),
+            Some(reading.pressure),
+            reading.temperature,
+            Some(reading.volume),
+            Some(reading.quality_score),
+        ];
         for value in values.into_iter().flatten() {
             let text = value.to_string();
             assert!(text.split_once('.').is_none_or(|(_, decimals)| decimals.len() <= 2), "{reading:?}");
@@ -63,7 +70,11 @@ fn volume_only_grows() {
 fn a_burst_stands_out_and_ends() {
     let burst = event(EventKind::Burst, "NODE_004");
     let flow = |from: Micros, to: Micros| {
-        of_node("NODE_004").into_iter().filter(|r| (from..to).contains(&r.time)).map(|r| r.flow_rate).fold(0.0, f64::max)
+        of_node("NODE_004")
+            .into_iter()
+            .filter(|r| (from..to).contains(&r.time))
+            .map(|r| r.flow_rate)
+            .fold(0.0, f64::max)
     };
     let usual = flow(burst.start - MICROS_PER_DAY, burst.start);
     assert!(flow(burst.start, burst.end) > 1.3 * usual);

@@ -19,6 +19,13 @@ pub fn client(endpoint: &str) -> ColdClient {
     ColdClient::new(config(endpoint)).unwrap()
 }
 
+/// A client that reads through the Storage Read API where it can.
+pub fn storage_client(emulator: &strata_servers::BigQuery) -> ColdClient {
+    let mut config = config(&emulator.endpoint());
+    config.storage_endpoint = Some(emulator.grpc_endpoint());
+    ColdClient::new(config).unwrap()
+}
+
 /// No credentials, and short patience.
 pub fn config(endpoint: &str) -> ColdConfig {
     let mut config = ColdConfig::new(strata_servers::bigquery::PROJECT);

@@ -1,0 +1,5 @@
+//! The command line against real servers.
+
+mod ingest;
+mod status;
+mod support;
