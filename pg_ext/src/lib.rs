@@ -34,7 +34,7 @@ use pgrx::prelude::*;
 extension_sql_file!("../../sql/roles.sql", name = "roles", bootstrap);
 extension_sql_file!("../../sql/catalog.sql", name = "catalog", requires = ["roles"]);
 extension_sql_file!("../../sql/jobs.sql", name = "jobs", requires = ["catalog"]);
-extension_sql_file!("../../sql/functions.sql", name = "functions", requires = ["catalog"]);
+extension_sql_file!("../../sql/functions.sql", name = "functions", requires = ["jobs"]);
 extension_sql_file!("../../sql/views.sql", name = "views", requires = ["functions", "jobs"]);
 extension_sql_file!("../../sql/privileges.sql", name = "privileges", finalize);
 
@@ -54,6 +54,9 @@ fn hide_backtraces() {
     unsafe { std::env::set_var("RUST_BACKTRACE", "0") }
 }
 
+#[cfg(any(test, feature = "pg_test"))]
+mod server_tests;
+
 /// Required by `cargo pgrx test` at the root of the crate.
 #[cfg(test)]
 pub mod pg_test {
@@ -61,6 +64,10 @@ pub mod pg_test {
 
     #[must_use]
     pub fn postgresql_conf_options() -> Vec<&'static str> {
-        Vec::new()
+        if cfg!(feature = "pg17") {
+            vec!["shared_preload_libraries = 'timescaledb,strata'", "timescaledb.telemetry_level = off"]
+        } else {
+            vec!["shared_preload_libraries = 'strata'"]
+        }
     }
 }

@@ -43,10 +43,7 @@ pub fn register(ctx: Ctx) -> bool {
     }
 }
 
-unsafe extern "C" fn get_retention(
-    _name: *const c_char,
-    _data: *mut c_void,
-) -> *mut RedisModuleString {
+unsafe extern "C" fn get_retention(_name: *const c_char, _data: *mut c_void) -> *mut RedisModuleString {
     guard(null_mut(), || {
         let text = OwnedString::new(format_duration(retention()).as_bytes());
         let raw = text.0;

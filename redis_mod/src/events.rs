@@ -5,8 +5,7 @@ use crate::api::{Ctx, args, key, redis};
 use crate::guard::guard;
 use crate::index;
 use redis_module::raw::{
-    self, RedisModuleCtx, RedisModuleEvent, RedisModuleFlushInfo, RedisModuleString,
-    RedisModuleSwapDbInfo,
+    self, RedisModuleCtx, RedisModuleEvent, RedisModuleFlushInfo, RedisModuleString, RedisModuleSwapDbInfo,
 };
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
@@ -38,13 +37,8 @@ fn reselect(ctx: Ctx) {
 
 /// Subscribes to everything the module needs to know; false if the server refuses.
 pub fn subscribe(ctx: Ctx) -> bool {
-    let kinds = raw::REDISMODULE_NOTIFY_GENERIC
-        | raw::REDISMODULE_NOTIFY_EXPIRED
-        | raw::REDISMODULE_NOTIFY_EVICTED;
-    let event = |id| RedisModuleEvent {
-        id,
-        dataver: DATA_VERSION,
-    };
+    let kinds = raw::REDISMODULE_NOTIFY_GENERIC | raw::REDISMODULE_NOTIFY_EXPIRED | raw::REDISMODULE_NOTIFY_EVICTED;
+    let event = |id| RedisModuleEvent { id, dataver: DATA_VERSION };
     // SAFETY: the callbacks have the signatures that the server expects and live as long as the module.
     let statuses = unsafe {
         [
@@ -54,11 +48,7 @@ pub fn subscribe(ctx: Ctx) -> bool {
                 event(raw::REDISMODULE_EVENT_FLUSHDB),
                 Some(on_flush)
             )),
-            redis!(RedisModule_SubscribeToServerEvent(
-                ctx.raw(),
-                event(raw::REDISMODULE_EVENT_SWAPDB),
-                Some(on_swap)
-            )),
+            redis!(RedisModule_SubscribeToServerEvent(ctx.raw(), event(raw::REDISMODULE_EVENT_SWAPDB), Some(on_swap))),
         ]
     };
     statuses.iter().all(|&status| status == raw::REDISMODULE_OK as c_int)
@@ -94,12 +84,7 @@ unsafe extern "C" fn on_key(
     raw::REDISMODULE_OK as c_int
 }
 
-unsafe extern "C" fn on_flush(
-    _ctx: *mut RedisModuleCtx,
-    _event: RedisModuleEvent,
-    sub: u64,
-    data: *mut c_void,
-) {
+unsafe extern "C" fn on_flush(_ctx: *mut RedisModuleCtx, _event: RedisModuleEvent, sub: u64, data: *mut c_void) {
     guard((), || {
         if sub != raw::REDISMODULE_SUBEVENT_FLUSHDB_START || data.is_null() {
             return;
@@ -110,12 +95,7 @@ unsafe extern "C" fn on_flush(
     });
 }
 
-unsafe extern "C" fn on_swap(
-    _ctx: *mut RedisModuleCtx,
-    _event: RedisModuleEvent,
-    _sub: u64,
-    data: *mut c_void,
-) {
+unsafe extern "C" fn on_swap(_ctx: *mut RedisModuleCtx, _event: RedisModuleEvent, _sub: u64, data: *mut c_void) {
     guard((), || {
         if data.is_null() {
             return;

@@ -22,9 +22,7 @@ impl Failure {
     pub fn reply(&self, ctx: Ctx) {
         match self {
             Failure::Arity => ctx.reply_wrong_arity(),
-            Failure::WrongType => ctx.reply_error(
-                "WRONGTYPE Operation against a key holding the wrong kind of value",
-            ),
+            Failure::WrongType => ctx.reply_error("WRONGTYPE Operation against a key holding the wrong kind of value"),
             Failure::Text(text) => ctx.reply_error(&format!("STRATAERR {text}")),
         }
     }

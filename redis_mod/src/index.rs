@@ -23,8 +23,7 @@ static INDEX: Mutex<Option<Index>> = Mutex::new(None);
 /// # Errors
 /// If the name is not of the form `<source>:<key>`.
 pub fn check_name(redis_key: &[u8]) -> Result<(&str, &str), Failure> {
-    let text = std::str::from_utf8(redis_key)
-        .map_err(|_| Failure::text("the name of a series is UTF-8 text"))?;
+    let text = std::str::from_utf8(redis_key).map_err(|_| Failure::text("the name of a series is UTF-8 text"))?;
     series_name::split(text).map_err(|error| Failure::text(error.to_string()))
 }
 
@@ -69,8 +68,7 @@ pub fn forget(db: i32, redis_key: &[u8]) {
 pub fn keys(db: i32, source: &str) -> Vec<Arc<[u8]>> {
     with(|index| {
         let keys = index.databases.get(&db).and_then(|sources| sources.get(source));
-        keys.map(|keys| keys.iter().cloned().collect())
-            .unwrap_or_default()
+        keys.map(|keys| keys.iter().cloned().collect()).unwrap_or_default()
     })
 }
 
@@ -113,8 +111,7 @@ pub fn swap(first: i32, second: i32) {
 
 /// The lock is never held while the server is called, which might call back.
 fn with<T>(body: impl FnOnce(&mut Index) -> T) -> T {
-    let mut index: MutexGuard<'_, Option<Index>> =
-        INDEX.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut index: MutexGuard<'_, Option<Index>> = INDEX.lock().unwrap_or_else(PoisonError::into_inner);
     body(index.get_or_insert_default())
 }
 
@@ -123,10 +120,7 @@ mod tests {
     use super::*;
 
     fn names(db: i32, source: &str) -> Vec<String> {
-        keys(db, source)
-            .iter()
-            .map(|key| String::from_utf8_lossy(key).into_owned())
-            .collect()
+        keys(db, source).iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect()
     }
 
     #[test]

@@ -40,11 +40,7 @@ unsafe extern "C" fn section(ctx: *mut RedisModuleInfoCtx, for_crash_report: c_i
             let text = CString::new(warning.as_str()).unwrap_or_default();
             // SAFETY: the context is valid; Redis copies the texts.
             unsafe {
-                redis!(RedisModule_InfoAddFieldCString(
-                    ctx,
-                    name.as_ptr(),
-                    text.as_ptr()
-                ));
+                redis!(RedisModule_InfoAddFieldCString(ctx, name.as_ptr(), text.as_ptr()));
             }
         }
     });

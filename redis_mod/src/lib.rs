@@ -48,9 +48,8 @@ pub unsafe extern "C" fn RedisModule_OnLoad(
 ) -> c_int {
     // Nothing may allocate before this call: the server's allocator comes with it.
     // SAFETY: the context is valid; the name is copied.
-    let initialised = unsafe {
-        raw::Export_RedisModule_Init(ctx, NAME.as_ptr(), VERSION, raw::REDISMODULE_APIVER_1 as c_int)
-    };
+    let initialised =
+        unsafe { raw::Export_RedisModule_Init(ctx, NAME.as_ptr(), VERSION, raw::REDISMODULE_APIVER_1 as c_int) };
     if initialised != OK {
         return ERR;
     }
@@ -68,17 +67,12 @@ fn load(ctx: Ctx, arguments: c_int) -> bool {
         return false;
     }
     if arguments > 0 {
-        log_warning(
-            "strata: the module takes no arguments; settings are strata.<name> lines in the configuration",
-        );
+        log_warning("strata: the module takes no arguments; settings are strata.<name> lines in the configuration");
         return false;
     }
     // SAFETY: the context is that of loading.
     unsafe {
-        redis!(RedisModule_SetModuleOptions(
-            ctx.raw(),
-            raw::REDISMODULE_OPTIONS_HANDLE_IO_ERRORS as c_int
-        ));
+        redis!(RedisModule_SetModuleOptions(ctx.raw(), raw::REDISMODULE_OPTIONS_HANDLE_IO_ERRORS as c_int));
     }
     series_type::register(ctx.raw())
         && commands::register(ctx)

@@ -8,8 +8,8 @@ use crate::hot::{Rows, STATE_FORMAT, Series};
 use crate::index;
 use crate::stored::Stored;
 use redis_module::raw::{
-    RedisModuleCtx, RedisModuleDigest, RedisModuleIO, RedisModuleKeyOptCtx,
-    RedisModuleString, RedisModuleType, RedisModuleTypeMethods,
+    RedisModuleCtx, RedisModuleDigest, RedisModuleIO, RedisModuleKeyOptCtx, RedisModuleString, RedisModuleType,
+    RedisModuleTypeMethods,
 };
 use series::time::Micros;
 use std::ffi::{CStr, c_int, c_void};
@@ -57,14 +57,7 @@ pub fn register(ctx: *mut RedisModuleCtx) -> bool {
         aux_save2: None,
     };
     // SAFETY: the context is that of loading; the table is copied.
-    let handle = unsafe {
-        redis!(RedisModule_CreateDataType(
-            ctx,
-            NAME.as_ptr(),
-            ENCODING,
-            &mut methods
-        ))
-    };
+    let handle = unsafe { redis!(RedisModule_CreateDataType(ctx, NAME.as_ptr(), ENCODING, &mut methods)) };
     HANDLE.store(handle, Relaxed);
     !handle.is_null()
 }
@@ -99,12 +92,8 @@ unsafe extern "C" fn rdb_load(io: *mut RedisModuleIO, encoding: c_int) -> *mut c
             series
         };
         // SAFETY: key and database of the value being loaded; Redis keeps the string.
-        let (name, db) = unsafe {
-            (
-                args::bytes(redis!(RedisModule_GetKeyNameFromIO(io))),
-                redis!(RedisModule_GetDbIdFromIO(io)),
-            )
-        };
+        let (name, db) =
+            unsafe { (args::bytes(redis!(RedisModule_GetKeyNameFromIO(io))), redis!(RedisModule_GetDbIdFromIO(io))) };
         match series {
             Ok(series) => {
                 index::insert(db, name);
@@ -124,41 +113,22 @@ unsafe extern "C" fn rdb_save(io: *mut RedisModuleIO, value: *mut c_void) {
         // SAFETY: the value is ours; Redis copies the bytes.
         unsafe {
             let bytes = stored(value).series().encode();
-            redis!(RedisModule_SaveStringBuffer(
-                io,
-                bytes.as_ptr().cast(),
-                bytes.len()
-            ));
+            redis!(RedisModule_SaveStringBuffer(io, bytes.as_ptr().cast(), bytes.len()));
         }
     });
 }
 
-unsafe extern "C" fn aof_rewrite(
-    io: *mut RedisModuleIO,
-    key: *mut RedisModuleString,
-    value: *mut c_void,
-) {
+unsafe extern "C" fn aof_rewrite(io: *mut RedisModuleIO, key: *mut RedisModuleString, value: *mut c_void) {
     guard_or_abort(|| {
         // SAFETY: the value is ours; the format names a module string and a buffer with its length.
         unsafe {
             let bytes = stored(value).series().encode();
-            redis!(RedisModule_EmitAOF(
-                io,
-                c"STRATA.LOAD".as_ptr(),
-                c"sb".as_ptr(),
-                key,
-                bytes.as_ptr(),
-                bytes.len()
-            ));
+            redis!(RedisModule_EmitAOF(io, c"STRATA.LOAD".as_ptr(), c"sb".as_ptr(), key, bytes.as_ptr(), bytes.len()));
         }
     });
 }
 
-unsafe extern "C" fn mem_usage(
-    _ctx: *mut RedisModuleKeyOptCtx,
-    value: *const c_void,
-    _sample_size: usize,
-) -> usize {
+unsafe extern "C" fn mem_usage(_ctx: *mut RedisModuleKeyOptCtx, value: *const c_void, _sample_size: usize) -> usize {
     // SAFETY: the value is ours.
     guard(0, || unsafe { stored(value) }.series().bytes())
 }
@@ -199,11 +169,7 @@ unsafe extern "C" fn digest(digest: *mut RedisModuleDigest, value: *mut c_void) 
         let add = |bytes: &[u8]| {
             // SAFETY: Redis reads that many bytes.
             unsafe {
-                redis!(RedisModule_DigestAddStringBuffer(
-                    digest,
-                    bytes.as_ptr().cast(),
-                    bytes.len()
-                ));
+                redis!(RedisModule_DigestAddStringBuffer(digest, bytes.as_ptr().cast(), bytes.len()));
             }
         };
         series.measures().for_each(|name| add(name.as_bytes()));
@@ -218,13 +184,10 @@ unsafe extern "C" fn digest(digest: *mut RedisModuleDigest, value: *mut c_void) 
             }
             for (row, time) in rows.times.iter().enumerate() {
                 add(&time.to_le_bytes());
-                rows.columns
-                    .iter()
-                    .for_each(|column| add(&column[row].to_bits().to_le_bytes()));
+                rows.columns.iter().for_each(|column| add(&column[row].to_bits().to_le_bytes()));
             }
         }
         // SAFETY: ends what was begun above.
         unsafe { redis!(RedisModule_DigestEndSequence(digest)) };
     });
 }
-

@@ -13,11 +13,7 @@ pub struct Stored {
 impl Stored {
     pub fn new(series: Series) -> Stored {
         totals::series(1);
-        let mut stored = Stored {
-            series,
-            counted_rows: 0,
-            counted_pending: 0,
-        };
+        let mut stored = Stored { series, counted_rows: 0, counted_pending: 0 };
         stored.settle();
         stored
     }

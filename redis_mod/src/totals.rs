@@ -16,11 +16,7 @@ pub struct Totals {
 }
 
 pub fn totals() -> Totals {
-    Totals {
-        series: SERIES.load(Relaxed),
-        samples: SAMPLES.load(Relaxed),
-        pending: PENDING.load(Relaxed),
-    }
+    Totals { series: SERIES.load(Relaxed), samples: SAMPLES.load(Relaxed), pending: PENDING.load(Relaxed) }
 }
 
 pub fn series(change: i64) {

@@ -62,13 +62,7 @@ mod tests {
     use super::*;
 
     fn facts() -> Facts {
-        Facts {
-            policy: "noeviction".into(),
-            maxmemory: 1000.0,
-            used: 100.0,
-            aof: true,
-            pending: 5,
-        }
+        Facts { policy: "noeviction".into(), maxmemory: 1000.0, used: 100.0, aof: true, pending: 5 }
     }
 
     #[test]

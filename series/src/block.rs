@@ -77,13 +77,7 @@ impl Block {
             summaries.push(Summary::of(&values));
         }
         reader.finish()?;
-        Ok(Block {
-            first: times[0],
-            last: times[rows - 1],
-            rows,
-            data: data.into(),
-            summaries: summaries.into(),
-        })
+        Ok(Block { first: times[0], last: times[rows - 1], rows, data: data.into(), summaries: summaries.into() })
     }
 
     /// The compressed bytes; everything else follows from them.
@@ -193,10 +187,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn same(a: &[f64], b: &[f64]) -> bool {
-        a.len() == b.len()
-            && a.iter()
-                .zip(b)
-                .all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()))
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()))
     }
 
     fn value() -> impl Strategy<Value = f64> {
@@ -282,11 +273,7 @@ mod tests {
         let times: Vec<Micros> = (0..128).map(|i| 1_700_000_000_000_000 + i * 30_000_000).collect();
         let noise = |i: i64, seed: i64| ((i * 7919 + seed * 104_729) % 41 - 20) as f64;
         let columns: Vec<Vec<f64>> = (0..3)
-            .map(|seed| {
-                (0..128)
-                    .map(|i| (1250.0 + i as f64 * 0.5 + noise(i, seed)).round() / 100.0)
-                    .collect()
-            })
+            .map(|seed| (0..128).map(|i| (1250.0 + i as f64 * 0.5 + noise(i, seed)).round() / 100.0).collect())
             .collect();
         let block = Block::encode(&times, &columns);
         assert!(block.data().len() <= 128 * 3, "{} bytes", block.data().len());

@@ -45,12 +45,7 @@ impl Windows {
     }
 
     fn new(shape: Shape, measures: usize, sketches: bool) -> Windows {
-        Windows {
-            shape,
-            measures,
-            sketches,
-            done: Vec::new(),
-        }
+        Windows { shape, measures, sketches, done: Vec::new() }
     }
 
     /// Start of the window that holds `time`.
@@ -86,11 +81,7 @@ impl Windows {
 
     /// Adds samples of which only the span and the aggregates per measure are known. Returns false, having added nothing,
     /// if they do not fall into one window, if quantiles are wanted, or if an aggregate is not known.
-    pub fn add_whole(
-        &mut self,
-        (first, last): (Micros, Micros),
-        known: impl Fn(usize) -> Option<Bucket>,
-    ) -> bool {
+    pub fn add_whole(&mut self, (first, last): (Micros, Micros), known: impl Fn(usize) -> Option<Bucket>) -> bool {
         let start = self.start_of(first);
         if self.sketches || self.start_of(last) != start {
             return false;
@@ -111,15 +102,8 @@ impl Windows {
 
     fn window(&mut self, start: Micros) -> &mut Window {
         if self.done.last().is_none_or(|window| window.start != start) {
-            let bucket = if self.sketches {
-                Bucket::with_sketch()
-            } else {
-                Bucket::new()
-            };
-            self.done.push(Window {
-                start,
-                buckets: vec![bucket; self.measures],
-            });
+            let bucket = if self.sketches { Bucket::with_sketch() } else { Bucket::new() };
+            self.done.push(Window { start, buckets: vec![bucket; self.measures] });
         }
         let index = self.done.len() - 1;
         &mut self.done[index]

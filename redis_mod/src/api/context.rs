@@ -43,13 +43,7 @@ impl Ctx {
     }
 
     /// Sends `command key text rest...` to replicas and the AOF.
-    pub fn replicate(
-        self,
-        command: &CStr,
-        key: *mut RedisModuleString,
-        text: &[u8],
-        rest: &[*mut RedisModuleString],
-    ) {
+    pub fn replicate(self, command: &CStr, key: *mut RedisModuleString, text: &[u8], rest: &[*mut RedisModuleString]) {
         // SAFETY: the format names a module string, a buffer with its length and an array of module strings with its
         // length, which is what follows; Redis copies them.
         unsafe {
@@ -70,12 +64,7 @@ impl Ctx {
     pub fn notify(self, event: &CStr, key: *mut RedisModuleString) {
         // SAFETY: context and key are those of the running command, the event is a C string.
         unsafe {
-            redis!(RedisModule_NotifyKeyspaceEvent(
-                self.0,
-                raw::REDISMODULE_NOTIFY_MODULE,
-                event.as_ptr(),
-                key,
-            ))
+            redis!(RedisModule_NotifyKeyspaceEvent(self.0, raw::REDISMODULE_NOTIFY_MODULE, event.as_ptr(), key,))
         };
     }
 }
@@ -86,12 +75,7 @@ pub fn log_warning(message: &str) {
     // SAFETY: a null context is allowed; the format takes one C string. Without a server (unit tests) there is no log.
     unsafe {
         if let Some(log) = raw::RedisModule_Log {
-            log(
-                std::ptr::null_mut(),
-                c"warning".as_ptr(),
-                c"%s".as_ptr(),
-                text.as_ptr(),
-            );
+            log(std::ptr::null_mut(), c"warning".as_ptr(), c"%s".as_ptr(), text.as_ptr());
         }
     }
 }

@@ -84,10 +84,7 @@ impl SeriesMut {
 /// [`Failure::WrongType`] if the key holds something else.
 pub fn read(ctx: Ctx, name: *mut RedisModuleString) -> Result<Option<SeriesRef>, Failure> {
     let key = Handle::open(ctx, name, raw::REDISMODULE_READ);
-    Ok(key.stored()?.map(|stored| SeriesRef {
-        stored,
-        _key: key,
-    }))
+    Ok(key.stored()?.map(|stored| SeriesRef { stored, _key: key }))
 }
 
 /// Opens an existing series to change it.
@@ -96,10 +93,7 @@ pub fn read(ctx: Ctx, name: *mut RedisModuleString) -> Result<Option<SeriesRef>,
 /// [`Failure::WrongType`] if the key holds something else.
 pub fn write(ctx: Ctx, name: *mut RedisModuleString) -> Result<Option<SeriesMut>, Failure> {
     let key = Handle::open(ctx, name, raw::REDISMODULE_READ | raw::REDISMODULE_WRITE);
-    Ok(key.stored()?.map(|stored| SeriesMut {
-        stored,
-        _key: key,
-    }))
+    Ok(key.stored()?.map(|stored| SeriesMut { stored, _key: key }))
 }
 
 /// Stores a new series in a key that does not exist.
@@ -125,11 +119,7 @@ impl OwnedString {
     pub fn new(bytes: &[u8]) -> OwnedString {
         // SAFETY: Redis copies the bytes; without a context the string is ours to free.
         OwnedString(unsafe {
-            redis!(RedisModule_CreateString(
-                std::ptr::null_mut(),
-                bytes.as_ptr().cast(),
-                bytes.len()
-            ))
+            redis!(RedisModule_CreateString(std::ptr::null_mut(), bytes.as_ptr().cast(), bytes.len()))
         })
     }
 }

@@ -19,13 +19,7 @@ impl Ctx {
     /// A bulk string; the bytes are copied.
     pub fn reply_bytes(self, bytes: &[u8]) {
         // SAFETY: as above; Redis copies `len` bytes.
-        unsafe {
-            redis!(RedisModule_ReplyWithStringBuffer(
-                self.raw(),
-                bytes.as_ptr().cast(),
-                bytes.len()
-            ))
-        };
+        unsafe { redis!(RedisModule_ReplyWithStringBuffer(self.raw(), bytes.as_ptr().cast(), bytes.len())) };
     }
 
     pub fn reply_text(self, text: &str) {

@@ -1,8 +1,8 @@
 //! What the calling user may read. Commands over a source open keys that are not among their arguments, which Redis
 //! therefore does not check.
 
-use super::key::OwnedString;
 use super::Ctx;
+use super::key::OwnedString;
 use redis_module::raw::{self, RedisModuleUser};
 use std::ffi::c_int;
 

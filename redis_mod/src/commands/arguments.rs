@@ -20,10 +20,7 @@ impl<'a> Cursor<'a> {
 
     /// Starts at the end: no arguments.
     pub fn end(args: Args<'a>) -> Cursor<'a> {
-        Cursor {
-            args,
-            next: args.len(),
-        }
+        Cursor { args, next: args.len() }
     }
 
     pub fn position(&self) -> usize {
@@ -50,8 +47,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub fn text(&mut self, what: &str) -> Result<&'a str, Failure> {
-        std::str::from_utf8(self.bytes()?)
-            .map_err(|_| Failure::text(format!("{what} is not UTF-8 text")))
+        std::str::from_utf8(self.bytes()?).map_err(|_| Failure::text(format!("{what} is not UTF-8 text")))
     }
 
     /// The length of a list, of which each item takes `width` of the arguments left.
@@ -62,9 +58,7 @@ impl<'a> Cursor<'a> {
             .filter(|&length| length > 0)
             .ok_or_else(|| not_a(what, "the number of items that follow", text))?;
         if length.saturating_mul(width) > self.left() {
-            return Err(Failure::text(format!(
-                "{what}: {length} items are announced but fewer arguments follow"
-            )));
+            return Err(Failure::text(format!("{what}: {length} items are announced but fewer arguments follow")));
         }
         Ok(length)
     }
@@ -86,10 +80,7 @@ impl<'a> Cursor<'a> {
 
     pub fn integer(&mut self, what: &str) -> Result<i64, Failure> {
         let text = self.bytes()?;
-        std::str::from_utf8(text)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| not_a(what, "an integer", text))
+        std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or_else(|| not_a(what, "an integer", text))
     }
 
     pub fn unsigned(&mut self, what: &str) -> Result<u64, Failure> {
@@ -128,8 +119,7 @@ pub fn parse_time(text: &[u8]) -> Option<Micros> {
         Some(point) => (&digits[..point], &digits[point + 1..]),
         None => (digits, &[][..]),
     };
-    if whole.len() > 15 || decimals.len() > 3 || (decimals.is_empty() && whole.len() < digits.len())
-    {
+    if whole.len() > 15 || decimals.len() > 3 || (decimals.is_empty() && whole.len() < digits.len()) {
         return None;
     }
     let millis = parse_unsigned(whole)? as i64;
@@ -153,13 +143,7 @@ pub fn parse_value(measure: &[u8], text: &[u8]) -> Result<f64, Failure> {
     std::str::from_utf8(text)
         .ok()
         .and_then(|text| text.parse().ok())
-        .ok_or_else(|| {
-            not_a(
-                &format!("the value of \"{}\"", shown(measure)),
-                "a number",
-                text,
-            )
-        })
+        .ok_or_else(|| not_a(&format!("the value of \"{}\"", shown(measure)), "a number", text))
 }
 
 fn parse_unsigned(text: &[u8]) -> Option<u64> {
@@ -185,11 +169,7 @@ fn not_a(what: &str, wanted: &str, text: &[u8]) -> Failure {
 
 /// Some argument, short enough for an error message.
 pub fn shown(text: &[u8]) -> String {
-    String::from_utf8_lossy(text)
-        .chars()
-        .take(60)
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
+    String::from_utf8_lossy(text).chars().take(60).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -56,10 +56,7 @@ impl Latest {
             return Ok(None);
         };
         let names = picks.into_iter().map(|(_, name)| name);
-        Ok(Some(Latest {
-            time,
-            values: names.zip(values).filter(|(_, v)| !v.is_nan()).collect(),
-        }))
+        Ok(Some(Latest { time, values: names.zip(values).filter(|(_, v)| !v.is_nan()).collect() }))
     }
 
     /// Two elements: the time, and measures and values alternating.

@@ -28,16 +28,7 @@ impl Command for Info {
         complexity: c"O(1); a series O(B) for B blocks, a source O(S) for S series",
         args: &[Arg {
             optional: true,
-            ..Arg::new(
-                c"what",
-                Kind::OneOf(&[
-                    spec::KEY,
-                    Arg {
-                        token: Some(c"SOURCE"),
-                        ..spec::SOURCE
-                    },
-                ]),
-            )
+            ..Arg::new(c"what", Kind::OneOf(&[spec::KEY, Arg { token: Some(c"SOURCE"), ..spec::SOURCE }]))
         }],
     };
 
@@ -129,19 +120,12 @@ fn of_series(ctx: Ctx, name: *mut RedisModuleString, bytes: &[u8]) -> Result<(),
     Ok(())
 }
 
-fn fields(
-    series: &Series,
-    source: &str,
-    key: &str,
-) -> Result<Vec<(&'static str, Value)>, Failure> {
+fn fields(series: &Series, source: &str, key: &str) -> Result<Vec<(&'static str, Value)>, Failure> {
     Ok(vec![
         ("source", Value::Text(source.to_owned())),
         ("key", Value::Text(key.to_owned())),
         ("samples", Value::Integer(series.rows() as i64)),
-        (
-            "measures",
-            Value::List(series.measures().map(str::to_owned).collect()),
-        ),
+        ("measures", Value::List(series.measures().map(str::to_owned).collect())),
         ("first", Value::Time(series.first())),
         ("last", Value::Time(series.last())),
         ("pending", Value::Integer(series.pending_rows() as i64)),

@@ -31,12 +31,7 @@ impl Command for Madd {
         complexity: c"O(N) for N values",
         args: &[Arg::new(
             c"sample",
-            Kind::Block(&[
-                spec::KEY,
-                spec::TIME_OR_NOW,
-                Arg::new(c"pairs", Kind::Integer),
-                spec::MEASURE_VALUES,
-            ]),
+            Kind::Block(&[spec::KEY, spec::TIME_OR_NOW, Arg::new(c"pairs", Kind::Integer), spec::MEASURE_VALUES]),
         )
         .multiple()],
     };
@@ -44,14 +39,11 @@ impl Command for Madd {
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let Call { ctx, args } = *call;
         let items = parse(args)?;
-        let results: Vec<Result<Micros, Failure>> = items
-            .iter()
-            .map(|item| sample::write(ctx, item.name, item.when, &item.values))
-            .collect();
+        let results: Vec<Result<Micros, Failure>> =
+            items.iter().map(|item| sample::write(ctx, item.name, item.when, &item.values)).collect();
 
-        let all_as_given = items.iter().zip(&results).all(|(item, result)| {
-            result.is_ok() && matches!(item.when, When::At(_))
-        });
+        let all_as_given =
+            items.iter().zip(&results).all(|(item, result)| result.is_ok() && matches!(item.when, When::At(_)));
         if all_as_given {
             ctx.replicate_verbatim();
         }
@@ -99,12 +91,7 @@ fn parse(args: Args<'_>) -> Result<Vec<Item<'_>>, Failure> {
         let start = cursor.position();
         let pairs = cursor.list_length("measures", 2)?;
         let values = sample::values(&mut cursor, pairs)?;
-        items.push(Item {
-            name,
-            when,
-            values,
-            rest: (start, cursor.position()),
-        });
+        items.push(Item { name, when, values, rest: (start, cursor.position()) });
     }
     if items.is_empty() {
         return Err(Failure::Arity);

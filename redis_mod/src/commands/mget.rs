@@ -25,20 +25,13 @@ impl Command for Mget {
             c"what",
             Kind::OneOf(&[
                 Arg::new(c"key", Kind::Key).multiple(),
-                Arg {
-                    token: Some(c"SOURCE"),
-                    ..Arg::new(c"source", Kind::Block(&[spec::SOURCE, spec::MEASURES]))
-                },
+                Arg { token: Some(c"SOURCE"), ..Arg::new(c"source", Kind::Block(&[spec::SOURCE, spec::MEASURES])) },
             ]),
         )],
     };
 
     fn run(call: &Call<'_>) -> Result<(), Failure> {
-        if names_source(&call.args) {
-            of_source(call)
-        } else {
-            of_keys(call)
-        }
+        if names_source(&call.args) { of_source(call) } else { of_keys(call) }
     }
 
     fn keys(args: &Args<'_>, found: &mut dyn FnMut(usize)) {

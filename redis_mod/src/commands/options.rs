@@ -42,16 +42,9 @@ impl<'a> Options<'a> {
         };
         while cursor.left() > 0 {
             let word = cursor.bytes()?;
-            let name = allowed
-                .iter()
-                .find(|name| name.as_bytes().eq_ignore_ascii_case(word))
-                .ok_or_else(|| {
-                    Failure::text(format!(
-                        "unknown option \"{}\"; allowed here: {}",
-                        shown(word),
-                        allowed.join(", ")
-                    ))
-                })?;
+            let name = allowed.iter().find(|name| name.as_bytes().eq_ignore_ascii_case(word)).ok_or_else(|| {
+                Failure::text(format!("unknown option \"{}\"; allowed here: {}", shown(word), allowed.join(", ")))
+            })?;
             match *name {
                 "MEASURES" => options.measures = Some(cursor.list("MEASURES")?),
                 "AGG" => options.aggregates = Some(aggregates(cursor)?),
@@ -68,25 +61,16 @@ impl<'a> Options<'a> {
 
     /// The aggregates that were asked for, or the usual ones.
     pub fn aggregates(&self) -> Vec<Aggregate> {
-        self.aggregates.clone().unwrap_or_else(|| {
-            vec![
-                Aggregate::Avg,
-                Aggregate::Min,
-                Aggregate::Max,
-                Aggregate::Count,
-            ]
-        })
+        self.aggregates
+            .clone()
+            .unwrap_or_else(|| vec![Aggregate::Avg, Aggregate::Min, Aggregate::Max, Aggregate::Count])
     }
 
     /// Positions and names of the measures of a series that were asked for, or all. A name that the series does not have
     /// gets a position beyond its measures and is missing in every row.
     pub fn picks(&self, series: &Series) -> Vec<(usize, String)> {
         match &self.measures {
-            None => series
-                .measures()
-                .enumerate()
-                .map(|(index, name)| (index, name.to_owned()))
-                .collect(),
+            None => series.measures().enumerate().map(|(index, name)| (index, name.to_owned())).collect(),
             Some(names) => names
                 .iter()
                 .map(|name| {
@@ -103,10 +87,9 @@ fn aggregates(cursor: &mut Cursor<'_>) -> Result<Vec<Aggregate>, Failure> {
         .list("AGG")?
         .into_iter()
         .map(|name| {
-            let text = std::str::from_utf8(name)
-                .map_err(|_| Failure::text("the name of an aggregate is not UTF-8 text"))?;
-            text.parse()
-                .map_err(|error: series::aggregate::AggregateError| Failure::text(error.to_string()))
+            let text =
+                std::str::from_utf8(name).map_err(|_| Failure::text("the name of an aggregate is not UTF-8 text"))?;
+            text.parse().map_err(|error: series::aggregate::AggregateError| Failure::text(error.to_string()))
         })
         .collect()
 }
@@ -116,13 +99,8 @@ fn at(cursor: &mut Cursor<'_>) -> Result<At, Failure> {
     match cursor.bytes()? {
         b"*" => Ok(At::Now),
         b"+" => Ok(At::Newest),
-        text => super::arguments::parse_time(text)
-            .map(At::Time)
-            .ok_or_else(|| {
-                Failure::text(format!(
-                    "AT: \"{}\" (argument {before}) is neither a time nor * nor +",
-                    shown(text)
-                ))
-            }),
+        text => super::arguments::parse_time(text).map(At::Time).ok_or_else(|| {
+            Failure::text(format!("AT: \"{}\" (argument {before}) is neither a time nor * nor +", shown(text)))
+        }),
     }
 }

@@ -32,10 +32,7 @@ impl Command for PendingCommand {
             Arg::option(
                 c"keys",
                 c"KEYS",
-                Kind::Block(&[
-                    Arg::new(c"count", Kind::Integer),
-                    Arg::new(c"series", Kind::Text).multiple(),
-                ]),
+                Kind::Block(&[Arg::new(c"count", Kind::Integer), Arg::new(c"series", Kind::Text).multiple()]),
             ),
             spec::COUNT,
         ],
@@ -89,11 +86,7 @@ impl Command for PendingCommand {
 type Only<'a> = Option<Vec<&'a [u8]>>;
 
 fn parse<'a>(cursor: &mut Cursor<'a>) -> Result<(PendingQuery, Only<'a>), Failure> {
-    let mut query = PendingQuery {
-        from: *TIME_RANGE.start(),
-        to: *TIME_RANGE.end(),
-        count: usize::MAX,
-    };
+    let mut query = PendingQuery { from: *TIME_RANGE.start(), to: *TIME_RANGE.end(), count: usize::MAX };
     let mut only = None;
     while cursor.left() > 0 {
         let word = cursor.bytes()?;

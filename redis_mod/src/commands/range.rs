@@ -46,10 +46,7 @@ impl Command for Range {
         let mut cursor = Cursor::new(args);
         let name = cursor.raw()?;
         let (from, to) = (cursor.bound()?, cursor.bound()?);
-        let options = Options::parse(
-            &mut cursor,
-            &["MEASURES", "BUCKET", "AGG", "ALIGN", "EMPTY", "COUNT", "REV"],
-        )?;
+        let options = Options::parse(&mut cursor, &["MEASURES", "BUCKET", "AGG", "ALIGN", "EMPTY", "COUNT", "REV"])?;
         let series = key::read(ctx, name)?;
         let empty = Series::default();
         let series = series.as_deref().unwrap_or(&empty);
@@ -102,9 +99,7 @@ fn reply_samples(
         let mut row = |row: usize| {
             ctx.reply_array(1 + positions.len());
             ctx.reply_time(rows.times[row]);
-            rows.columns
-                .iter()
-                .for_each(|column| ctx.reply_value(column[row], resp3));
+            rows.columns.iter().for_each(|column| ctx.reply_value(column[row], resp3));
         };
         if options.reverse {
             range.rev().for_each(&mut row);
@@ -135,10 +130,7 @@ fn reply_windows(
         }
     };
     let now = ctx.now();
-    let open = options
-        .bucket
-        .map(|_| windows.start_of(now))
-        .filter(|_| (from..=to).contains(&now));
+    let open = options.bucket.map(|_| windows.start_of(now)).filter(|_| (from..=to).contains(&now));
     series.fold(&WindowQuery { from, to, picks: &positions }, &mut windows)?;
     let mut windows = windows.finish();
     if let (true, Some(width)) = (options.empty, options.bucket) {
@@ -179,28 +171,19 @@ fn reply_window(ctx: Ctx, window: &Window, aggregates: &[Aggregate], resp3: bool
 }
 
 /// Fills the gaps between the windows with empty ones.
-fn with_empty(
-    windows: Vec<Window>,
-    width: Micros,
-    measures: usize,
-) -> Result<Vec<Window>, Failure> {
+fn with_empty(windows: Vec<Window>, width: Micros, measures: usize) -> Result<Vec<Window>, Failure> {
     let (Some(first), Some(last)) = (windows.first(), windows.last()) else {
         return Ok(windows);
     };
     let total = (last.start - first.start) / width + 1;
     if total > MAX_WINDOWS {
-        return Err(Failure::text(format!(
-            "EMPTY would return {total} windows; at most {MAX_WINDOWS} are allowed"
-        )));
+        return Err(Failure::text(format!("EMPTY would return {total} windows; at most {MAX_WINDOWS} are allowed")));
     }
     let mut next = first.start;
     let mut filled = Vec::with_capacity(total as usize);
     for window in windows {
         while next < window.start {
-            filled.push(Window {
-                start: next,
-                buckets: vec![Bucket::new(); measures],
-            });
+            filled.push(Window { start: next, buckets: vec![Bucket::new(); measures] });
             next += width;
         }
         next = window.start + width;

@@ -5,9 +5,8 @@ use crate::api::args::Args;
 use crate::api::{Ctx, log_warning, redis};
 use crate::guard::guard;
 use redis_module::raw::{
-    self, RedisModuleCommand, RedisModuleCommandArg, RedisModuleCommandHistoryEntry,
-    RedisModuleCommandInfo, RedisModuleCommandInfoVersion, RedisModuleCommandKeySpec,
-    RedisModuleCtx, RedisModuleString,
+    self, RedisModuleCommand, RedisModuleCommandArg, RedisModuleCommandHistoryEntry, RedisModuleCommandInfo,
+    RedisModuleCommandInfoVersion, RedisModuleCommandKeySpec, RedisModuleCtx, RedisModuleString,
 };
 use std::ffi::{CStr, c_int};
 use std::mem::zeroed;
@@ -61,10 +60,8 @@ pub fn command<C: Command>(ctx: Ctx) -> bool {
             log_warning(&format!("strata: command {:?} cannot be described", spec.name));
             return false;
         }
-        if let (Some(set), Some(_)) = (
-            raw::RedisModule_SetCommandACLCategories,
-            raw::RedisModule_AddACLCategory,
-        ) && set(command, CATEGORY.as_ptr()) != OK
+        if let (Some(set), Some(_)) = (raw::RedisModule_SetCommandACLCategories, raw::RedisModule_AddACLCategory)
+            && set(command, CATEGORY.as_ptr()) != OK
         {
             log_warning(&format!("strata: command {:?} is not in @strata", spec.name));
         }
@@ -104,13 +101,7 @@ fn asks_for_keys(ctx: Ctx) -> bool {
 
 fn report_key(ctx: Ctx, position: usize, access: Access) {
     // SAFETY: the context is that of a request for keys.
-    unsafe {
-        redis!(RedisModule_KeyAtPosWithFlags(
-            ctx.raw(),
-            position as c_int,
-            key_flags(access) as c_int
-        ))
-    };
+    unsafe { redis!(RedisModule_KeyAtPosWithFlags(ctx.raw(), position as c_int, key_flags(access) as c_int)) };
 }
 
 fn key_flags(access: Access) -> u32 {
@@ -160,30 +151,22 @@ fn key_specs(spec: &Spec) -> Vec<RedisModuleCommandKeySpec> {
         Keys::Asked => (1, 0, 1, raw::REDISMODULE_CMD_KEY_INCOMPLETE),
     };
     // SAFETY: an all-zero entry is valid: null pointers, no flags, invalid search types.
-    let (mut entry, end): (RedisModuleCommandKeySpec, RedisModuleCommandKeySpec) =
-        unsafe { (zeroed(), zeroed()) };
+    let (mut entry, end): (RedisModuleCommandKeySpec, RedisModuleCommandKeySpec) = unsafe { (zeroed(), zeroed()) };
     entry.flags = u64::from(key_flags(spec.access) | note);
     entry.begin_search_type = raw::RedisModuleKeySpecBeginSearchType_REDISMODULE_KSPEC_BS_INDEX;
     entry.bs.index = raw::RedisModuleCommandKeySpec__bindgen_ty_1__bindgen_ty_1 { pos: position };
     entry.find_keys_type = raw::RedisModuleKeySpecFindKeysType_REDISMODULE_KSPEC_FK_RANGE;
-    entry.fk.range = raw::RedisModuleCommandKeySpec__bindgen_ty_2__bindgen_ty_1 {
-        lastkey: last,
-        keystep: step,
-        limit: 0,
-    };
+    entry.fk.range =
+        raw::RedisModuleCommandKeySpec__bindgen_ty_2__bindgen_ty_1 { lastkey: last, keystep: step, limit: 0 };
     vec![entry, end]
 }
 
 /// The arguments as Redis wants them, ended by a zeroed entry. The lists stay in `owned`.
-fn arg_list(
-    args: &[Arg],
-    owned: &mut Vec<Box<[RedisModuleCommandArg]>>,
-) -> *mut RedisModuleCommandArg {
+fn arg_list(args: &[Arg], owned: &mut Vec<Box<[RedisModuleCommandArg]>>) -> *mut RedisModuleCommandArg {
     if args.is_empty() {
         return null_mut();
     }
-    let mut list: Vec<RedisModuleCommandArg> =
-        args.iter().map(|arg| raw_arg(arg, owned)).collect();
+    let mut list: Vec<RedisModuleCommandArg> = args.iter().map(|arg| raw_arg(arg, owned)).collect();
     // SAFETY: an all-zero entry is valid and ends the list.
     list.push(unsafe { zeroed() });
     owned.push(list.into());
@@ -198,14 +181,8 @@ fn raw_arg(arg: &Arg, owned: &mut Vec<Box<[RedisModuleCommandArg]>>) -> RedisMod
         Kind::Key => (raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_KEY, null_mut()),
         Kind::Time => (raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_STRING, null_mut()),
         Kind::Word => (raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_PURE_TOKEN, null_mut()),
-        Kind::Block(args) => (
-            raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_BLOCK,
-            arg_list(args, owned),
-        ),
-        Kind::OneOf(args) => (
-            raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF,
-            arg_list(args, owned),
-        ),
+        Kind::Block(args) => (raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_BLOCK, arg_list(args, owned)),
+        Kind::OneOf(args) => (raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF, arg_list(args, owned)),
     };
     let is_key = matches!(arg.kind, Kind::Key);
     let flag = |set: bool, flag: u32| if set { flag as c_int } else { 0 };

@@ -59,10 +59,7 @@ pub struct Span {
 
 impl Span {
     pub fn ending(to: Micros, width: Micros) -> Span {
-        Span {
-            after: to.saturating_sub(width).max(*TIME_RANGE.start() - 1),
-            to,
-        }
+        Span { after: to.saturating_sub(width).max(*TIME_RANGE.start() - 1), to }
     }
 }
 
@@ -76,18 +73,9 @@ pub fn end(ctx: Ctx, options: &Options<'_>, newest: Option<Micros>) -> Micros {
 }
 
 /// A bucket for each picked measure.
-pub fn roll(
-    series: &Series,
-    span: Span,
-    picks: &[usize],
-    sketches: bool,
-) -> Result<Vec<Bucket>, Failure> {
+pub fn roll(series: &Series, span: Span, picks: &[usize], sketches: bool) -> Result<Vec<Bucket>, Failure> {
     let mut windows = Windows::one(span.after, picks.len(), sketches);
-    let query = WindowQuery {
-        from: span.after.saturating_add(1),
-        to: span.to,
-        picks,
-    };
+    let query = WindowQuery { from: span.after.saturating_add(1), to: span.to, picks };
     series.fold(&query, &mut windows)?;
     let window = windows.finish().pop();
     Ok(window.map_or_else(|| vec![Bucket::new(); picks.len()], |window| window.buckets))

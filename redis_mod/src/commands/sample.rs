@@ -47,12 +47,7 @@ pub fn values<'a>(cursor: &mut Cursor<'a>, pairs: usize) -> Result<Values<'a>, F
 
 /// Writes the sample, making the series if there is none, and returns its time.
 #[inline]
-pub fn write(
-    ctx: Ctx,
-    name: *mut RedisModuleString,
-    when: When,
-    values: &[(&[u8], f64)],
-) -> Result<Micros, Failure> {
+pub fn write(ctx: Ctx, name: *mut RedisModuleString, when: When, values: &[(&[u8], f64)]) -> Result<Micros, Failure> {
     if let Some(mut series) = key::write(ctx, name)? {
         return series.change(|series| add(ctx, series, when, values));
     }
@@ -63,12 +58,7 @@ pub fn write(
 }
 
 #[inline]
-fn add(
-    ctx: Ctx,
-    series: &mut Series,
-    when: When,
-    values: &[(&[u8], f64)],
-) -> Result<Micros, Failure> {
+fn add(ctx: Ctx, series: &mut Series, when: When, values: &[(&[u8], f64)]) -> Result<Micros, Failure> {
     let time = match when {
         When::At(time) => time,
         When::Now => series.free_time(ctx.now())?,

@@ -10,15 +10,9 @@ use std::collections::HashSet;
 
 /// A source's name as an argument.
 pub fn check_source(text: &[u8]) -> Result<&str, Failure> {
-    std::str::from_utf8(text)
-        .ok()
-        .filter(|source| !source.is_empty() && !source.contains([':', '{', '}']))
-        .ok_or_else(|| {
-            Failure::text(format!(
-                "\"{}\" is not the name of a source: text without colon and braces",
-                shown(text)
-            ))
-        })
+    std::str::from_utf8(text).ok().filter(|source| !source.is_empty() && !source.contains([':', '{', '}'])).ok_or_else(
+        || Failure::text(format!("\"{}\" is not the name of a source: text without colon and braces", shown(text))),
+    )
 }
 
 /// Calls `visit` with the Redis key, the key within the source and the series, in the order of the Redis keys. Series
@@ -37,9 +31,7 @@ pub fn visit(
         let Ok((_, name)) = index::check_name(&redis_key) else {
             continue;
         };
-        let wanted = |only: &HashSet<&[u8]>| {
-            only.contains(name.as_bytes()) || only.contains(&redis_key[..])
-        };
+        let wanted = |only: &HashSet<&[u8]>| only.contains(name.as_bytes()) || only.contains(&redis_key[..]);
         if !only.as_ref().is_none_or(wanted) {
             continue;
         }

@@ -44,7 +44,10 @@ pub enum Keys {
     /// The first argument.
     First,
     /// From this position to the end, every `step` arguments.
-    Every { first: i32, step: i32 },
+    Every {
+        first: i32,
+        step: i32,
+    },
     /// Where [`Command::keys`] says.
     Asked,
 }
@@ -81,13 +84,7 @@ pub enum Kind {
 
 impl Arg {
     pub const fn new(name: &'static CStr, kind: Kind) -> Arg {
-        Arg {
-            name,
-            kind,
-            token: None,
-            optional: false,
-            multiple: false,
-        }
+        Arg { name, kind, token: None, optional: false, multiple: false }
     }
 
     pub const fn multiple(mut self) -> Arg {
@@ -97,13 +94,7 @@ impl Arg {
 
     /// An optional argument after a word.
     pub const fn option(name: &'static CStr, token: &'static CStr, kind: Kind) -> Arg {
-        Arg {
-            name,
-            kind,
-            token: Some(token),
-            optional: true,
-            multiple: false,
-        }
+        Arg { name, kind, token: Some(token), optional: true, multiple: false }
     }
 }
 
@@ -114,40 +105,22 @@ pub const DURATION: Arg = Arg::new(c"duration", Kind::Text);
 /// `time|*`, then pairs.
 pub const TIME_OR_NOW: Arg = Arg::new(
     c"time",
-    Kind::OneOf(&[
-        Arg::new(c"time", Kind::Time),
-        Arg {
-            token: Some(c"*"),
-            ..Arg::new(c"now", Kind::Word)
-        },
-    ]),
+    Kind::OneOf(&[Arg::new(c"time", Kind::Time), Arg { token: Some(c"*"), ..Arg::new(c"now", Kind::Word) }]),
 );
 
-pub const MEASURE_VALUES: Arg = Arg::new(
-    c"sample",
-    Kind::Block(&[
-        Arg::new(c"measure", Kind::Text),
-        Arg::new(c"value", Kind::Double),
-    ]),
-)
-.multiple();
+pub const MEASURE_VALUES: Arg =
+    Arg::new(c"sample", Kind::Block(&[Arg::new(c"measure", Kind::Text), Arg::new(c"value", Kind::Double)])).multiple();
 
 pub const MEASURES: Arg = Arg::option(
     c"measures",
     c"MEASURES",
-    Kind::Block(&[
-        Arg::new(c"count", Kind::Integer),
-        Arg::new(c"measure", Kind::Text).multiple(),
-    ]),
+    Kind::Block(&[Arg::new(c"count", Kind::Integer), Arg::new(c"measure", Kind::Text).multiple()]),
 );
 
 pub const AGG: Arg = Arg::option(
     c"aggregates",
     c"AGG",
-    Kind::Block(&[
-        Arg::new(c"count", Kind::Integer),
-        Arg::new(c"aggregate", Kind::Text).multiple(),
-    ]),
+    Kind::Block(&[Arg::new(c"count", Kind::Integer), Arg::new(c"aggregate", Kind::Text).multiple()]),
 );
 
 pub const AT: Arg = Arg::option(c"at", c"AT", Kind::Time);

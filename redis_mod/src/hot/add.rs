@@ -91,9 +91,7 @@ impl Series {
                 continue;
             }
             if value.is_infinite() {
-                return Err(AddError::Infinite(
-                    String::from_utf8_lossy(name).into_owned(),
-                ));
+                return Err(AddError::Infinite(String::from_utf8_lossy(name).into_owned()));
             }
             let measure = match self.measures.find(name, index) {
                 Some(measure) => measure,
@@ -202,11 +200,7 @@ impl Series {
     fn block_for(&self, time: Micros) -> usize {
         let index = self.blocks.partition_point(|block| block.last() < time);
         let in_gap = index > 0 && time < self.blocks[index].first();
-        if in_gap && self.blocks[index - 1].rows() < self.blocks[index].rows() {
-            index - 1
-        } else {
-            index
-        }
+        if in_gap && self.blocks[index - 1].rows() < self.blocks[index].rows() { index - 1 } else { index }
     }
 
     /// Encodes changed rows again, as two blocks when they outgrew one.
@@ -217,18 +211,13 @@ impl Series {
         }
         let upper = rows.split_off(rows.times.len() / 2);
         self.blocks[index] = Block::encode(&rows.times, &rows.columns);
-        self.blocks
-            .insert(index + 1, Block::encode(&upper.times, &upper.columns));
+        self.blocks.insert(index + 1, Block::encode(&upper.times, &upper.columns));
     }
 
     fn note_late(&mut self, time: Micros, new_row: bool) {
         self.seq += 1;
         let listed = self.insert_late(time);
-        self.pending_rows += if time > self.mark {
-            usize::from(new_row)
-        } else {
-            usize::from(!listed)
-        };
+        self.pending_rows += if time > self.mark { usize::from(new_row) } else { usize::from(!listed) };
     }
 
     /// Puts the write into the late list; says whether its time was there already.

@@ -41,7 +41,6 @@ impl Measures {
     }
 
     pub fn heap_bytes(&self) -> usize {
-        self.names.capacity() * size_of::<Box<str>>()
-            + self.names.iter().map(|name| name.len()).sum::<usize>()
+        self.names.capacity() * size_of::<Box<str>>() + self.names.iter().map(|name| name.len()).sum::<usize>()
     }
 }

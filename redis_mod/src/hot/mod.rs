@@ -34,8 +34,7 @@ use series::time::Micros;
 pub const BLOCK_ROWS: usize = 128;
 
 /// Times between years 1 and 9999, the range of BigQuery's TIMESTAMP, which is the narrowest of the tiers.
-pub const TIME_RANGE: std::ops::RangeInclusive<Micros> =
-    -62_135_596_800_000_000..=253_402_300_799_999_999;
+pub const TIME_RANGE: std::ops::RangeInclusive<Micros> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 
 /// A mark before any sample: nothing was flushed yet.
 const NOTHING_FLUSHED: Micros = Micros::MIN;
@@ -89,17 +88,12 @@ impl Series {
     }
 
     pub fn first(&self) -> Option<Micros> {
-        self.blocks
-            .first()
-            .map(Block::first)
-            .or_else(|| self.open.first())
+        self.blocks.first().map(Block::first).or_else(|| self.open.first())
     }
 
     /// Time of the newest sample.
     pub fn last(&self) -> Option<Micros> {
-        self.open
-            .last()
-            .or_else(|| self.blocks.last().map(Block::last))
+        self.open.last().or_else(|| self.blocks.last().map(Block::last))
     }
 
     /// Names of the measures in the order in which they first appeared.

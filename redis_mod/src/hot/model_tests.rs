@@ -39,10 +39,7 @@ impl Model {
         let Some(table) = self.table.get(&time) else {
             return false;
         };
-        cells
-            .iter()
-            .zip(table)
-            .all(|(cell, delivered)| cell.is_none() || cell == delivered)
+        cells.iter().zip(table).all(|(cell, delivered)| cell.is_none() || cell == delivered)
     }
 
     /// Upserts a batch, as the table does.
@@ -60,17 +57,11 @@ impl Model {
 }
 
 fn values(pairs: &[(usize, f64)]) -> Vec<(&'static [u8], f64)> {
-    pairs
-        .iter()
-        .map(|&(measure, value)| (MEASURES[measure].as_bytes(), value))
-        .collect()
+    pairs.iter().map(|&(measure, value)| (MEASURES[measure].as_bytes(), value)).collect()
 }
 
 fn contents(series: &Series) -> BTreeMap<Micros, [Option<u64>; 3]> {
-    let picks: Vec<usize> = MEASURES
-        .iter()
-        .map(|name| series.measure(name.as_bytes()).unwrap_or(usize::MAX))
-        .collect();
+    let picks: Vec<usize> = MEASURES.iter().map(|name| series.measure(name.as_bytes()).unwrap_or(usize::MAX)).collect();
     let mut all = BTreeMap::new();
     let mut rows = Rows::default();
     let mut last = Micros::MIN;
@@ -91,11 +82,7 @@ fn contents(series: &Series) -> BTreeMap<Micros, [Option<u64>; 3]> {
 }
 
 fn all_pending(series: &Series) -> usize {
-    let query = PendingQuery {
-        from: Micros::MIN,
-        to: Micros::MAX,
-        count: usize::MAX,
-    };
+    let query = PendingQuery { from: Micros::MIN, to: Micros::MAX, count: usize::MAX };
     let pending = series.pending(&query).unwrap();
     pending.map_or(0, |pending| pending.batch.rows())
 }
@@ -274,7 +261,8 @@ proptest! {
 fn what_is_not_a_sample_changes_nothing() {
     let mut series = Series::default();
     let long = "x".repeat(MAX_NAME + 1);
-    let refused: [(Micros, &[(&[u8], f64)], AddError); 6] = [
+    type Sample<'a> = &'a [(&'a [u8], f64)];
+    let refused: [(Micros, Sample, AddError); 6] = [
         (0, &[(b"flow", f64::INFINITY)], AddError::Infinite("flow".into())),
         (0, &[(b"flow", f64::NAN)], AddError::NoValue),
         (0, &[(b"", 1.0)], AddError::Name),

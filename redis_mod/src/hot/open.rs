@@ -17,11 +17,7 @@ pub struct OpenRows {
 
 impl Default for OpenRows {
     fn default() -> Self {
-        OpenRows {
-            words: Vec::new(),
-            stride: 1,
-            last: Micros::MIN,
-        }
+        OpenRows { words: Vec::new(), stride: 1, last: Micros::MIN }
     }
 }
 
@@ -87,16 +83,14 @@ impl OpenRows {
     /// Inserts a row of missing values before `row`; `time` lies between its neighbours.
     pub fn insert(&mut self, row: usize, time: Micros) {
         let at = row * self.stride;
-        let fresh =
-            std::iter::once(time as u64).chain(std::iter::repeat_n(MISSING, self.stride - 1));
+        let fresh = std::iter::once(time as u64).chain(std::iter::repeat_n(MISSING, self.stride - 1));
         self.words.splice(at..at, fresh);
         self.refresh_last();
     }
 
     /// Removes these rows.
     pub fn remove(&mut self, rows: std::ops::Range<usize>) {
-        self.words
-            .drain(rows.start * self.stride..rows.end * self.stride);
+        self.words.drain(rows.start * self.stride..rows.end * self.stride);
         self.refresh_last();
     }
 
@@ -118,8 +112,7 @@ impl OpenRows {
     /// Replaces `rows` by all rows with the picked measures.
     pub fn read(&self, picks: &[usize], rows: &mut Rows) {
         rows.times.clear();
-        rows.times
-            .extend((0..self.len()).map(|row| self.time(row)));
+        rows.times.extend((0..self.len()).map(|row| self.time(row)));
         rows.columns.resize_with(picks.len(), Vec::new);
         for (column, &measure) in rows.columns.iter_mut().zip(picks) {
             column.clear();

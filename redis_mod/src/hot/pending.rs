@@ -96,10 +96,7 @@ impl Series {
         if batch.times.is_empty() {
             return Ok(None);
         }
-        let token = Token {
-            time: self.token_time(from, &batch),
-            seq: first_left_out.map_or(self.seq, |seq| seq - 1),
-        };
+        let token = Token { time: self.token_time(from, &batch), seq: first_left_out.map_or(self.seq, |seq| seq - 1) };
         Ok(Some(Pending { batch, token, more }))
     }
 
@@ -113,31 +110,17 @@ impl Series {
 
     /// Time of the oldest pending sample.
     pub fn oldest_pending(&self) -> Result<Option<Micros>, DecodeError> {
-        let query = PendingQuery {
-            from: Micros::MIN,
-            to: Micros::MAX,
-            count: 1,
-        };
-        let behind = self
-            .late
-            .first()
-            .map(|&(time, _)| time)
-            .filter(|&time| time <= self.mark);
+        let query = PendingQuery { from: Micros::MIN, to: Micros::MAX, count: 1 };
+        let behind = self.late.first().map(|&(time, _)| time).filter(|&time| time <= self.mark);
         match behind {
             Some(time) => Ok(Some(time)),
-            None => Ok(self
-                .pending(&query)?
-                .and_then(|pending| pending.batch.times.first().copied())),
+            None => Ok(self.pending(&query)?.and_then(|pending| pending.batch.times.first().copied())),
         }
     }
 
     /// Counts the pending samples anew.
     pub(super) fn count_pending(&mut self) -> Result<(), DecodeError> {
-        let mut count = self
-            .late
-            .iter()
-            .take_while(|&&(time, _)| time <= self.mark)
-            .count();
+        let mut count = self.late.iter().take_while(|&&(time, _)| time <= self.mark).count();
         let mut rows = Rows::default();
         for segment in self.segments(self.mark, Micros::MAX) {
             if segment.span().0 > self.mark {
@@ -168,9 +151,7 @@ impl Series {
 
     /// Whether there may be samples after `after` and before `before`; errs on the side of yes.
     fn has_rows_between(&self, after: Micros, before: Micros) -> bool {
-        self.segments(after.saturating_add(1), before.saturating_sub(1))
-            .next()
-            .is_some()
+        self.segments(after.saturating_add(1), before.saturating_sub(1)).next().is_some()
     }
 
     fn empty_batch(&self) -> Batch {

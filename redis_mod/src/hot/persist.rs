@@ -129,10 +129,7 @@ fn read_measures(reader: &mut Reader<'_>, series: &mut Series) -> Result<(), Dec
     }
     for _ in 0..count {
         let name = reader.text()?;
-        if name.is_empty()
-            || name.len() > MAX_NAME
-            || series.measures.find(name.as_bytes(), 0).is_some()
-        {
+        if name.is_empty() || name.len() > MAX_NAME || series.measures.find(name.as_bytes(), 0).is_some() {
             return Err(DecodeError::Invalid("a measure's name"));
         }
         series.measures.push(name);

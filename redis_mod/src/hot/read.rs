@@ -62,11 +62,7 @@ impl Rows {
     pub(super) fn split_off(&mut self, row: usize) -> Rows {
         Rows {
             times: self.times.split_off(row),
-            columns: self
-                .columns
-                .iter_mut()
-                .map(|column| column.split_off(row))
-                .collect(),
+            columns: self.columns.iter_mut().map(|column| column.split_off(row)).collect(),
         }
     }
 }
@@ -83,10 +79,7 @@ impl Segment<'_> {
     pub fn span(&self) -> (Micros, Micros) {
         match self {
             Segment::Block(block) => (block.first(), block.last()),
-            Segment::Open(open) => (
-                open.first().unwrap_or(Micros::MAX),
-                open.last().unwrap_or(Micros::MIN),
-            ),
+            Segment::Open(open) => (open.first().unwrap_or(Micros::MAX), open.last().unwrap_or(Micros::MIN)),
         }
     }
 
@@ -119,21 +112,14 @@ impl Segment<'_> {
 
 impl Series {
     /// The segments that may hold samples in `from..=to`, oldest first.
-    pub fn segments(
-        &self,
-        from: Micros,
-        to: Micros,
-    ) -> impl DoubleEndedIterator<Item = Segment<'_>> {
+    pub fn segments(&self, from: Micros, to: Micros) -> impl DoubleEndedIterator<Item = Segment<'_>> {
         let start = self.blocks.partition_point(|block| block.last() < from);
         let end = self.blocks.partition_point(|block| block.first() <= to);
         let open = (!self.open.is_empty()
             && self.open.last().is_some_and(|last| last >= from)
             && self.open.first().is_some_and(|first| first <= to))
         .then_some(Segment::Open(&self.open));
-        self.blocks[start..end.max(start)]
-            .iter()
-            .map(Segment::Block)
-            .chain(open)
+        self.blocks[start..end.max(start)].iter().map(Segment::Block).chain(open)
     }
 
     /// The newest sample: its time and the picked measures' values, NaN where missing.
@@ -148,20 +134,12 @@ impl Series {
         if let Segment::Open(open) = segment {
             let row = open.len() - 1;
             let value = |&measure: &usize| {
-                if measure < open.width() {
-                    open.value(row, measure)
-                } else {
-                    f64::NAN
-                }
+                if measure < open.width() { open.value(row, measure) } else { f64::NAN }
             };
             return Ok(Some((last, picks.iter().map(value).collect())));
         }
         segment.read(picks, &mut rows)?;
-        let values = rows
-            .columns
-            .iter()
-            .map(|column| column.last().copied().unwrap_or(f64::NAN))
-            .collect();
+        let values = rows.columns.iter().map(|column| column.last().copied().unwrap_or(f64::NAN)).collect();
         Ok(Some((last, values)))
     }
 }

@@ -16,20 +16,14 @@ impl Series {
         };
         let droppable = |last: Micros| last < cutoff && last <= flushed_to;
 
-        let blocks = self
-            .blocks
-            .iter()
-            .take_while(|block| droppable(block.last()))
-            .count();
+        let blocks = self.blocks.iter().take_while(|block| droppable(block.last())).count();
         let mut dropped = 0;
         for block in self.blocks.drain(..blocks) {
             dropped += block.rows();
         }
         self.closed_rows -= dropped;
         if self.blocks.is_empty() {
-            let rows = (0..self.open.len())
-                .take_while(|&row| droppable(self.open.time(row)))
-                .count();
+            let rows = (0..self.open.len()).take_while(|&row| droppable(self.open.time(row))).count();
             self.open.remove(0..rows);
             dropped += rows;
         }
@@ -46,9 +40,6 @@ impl Series {
                 None => return false,
             },
         };
-        oldest <= self.mark
-            && self
-                .last()
-                .is_some_and(|newest| oldest < newest.saturating_sub(retention))
+        oldest <= self.mark && self.last().is_some_and(|newest| oldest < newest.saturating_sub(retention))
     }
 }

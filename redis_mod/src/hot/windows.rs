@@ -30,11 +30,7 @@ impl Series {
             }
             segment.read(picks, &mut rows)?;
             let range = rows.range(from, to);
-            let columns: Vec<&[f64]> = rows
-                .columns
-                .iter()
-                .map(|column| &column[range.clone()])
-                .collect();
+            let columns: Vec<&[f64]> = rows.columns.iter().map(|column| &column[range.clone()]).collect();
             windows.add_rows(&rows.times[range.clone()], &columns);
         }
         Ok(())

@@ -51,16 +51,7 @@ impl Summary {
             squares += deviation * deviation;
         }
         let correction = deviations / count as f64;
-        Summary {
-            count,
-            sum,
-            min,
-            max,
-            mean: rough + correction,
-            m2: squares - deviations * correction,
-            first,
-            last,
-        }
+        Summary { count, sum, min, max, mean: rough + correction, m2: squares - deviations * correction, first, last }
     }
 
     /// As a mergeable state; the caller knows the times of the first and the last value.
@@ -72,14 +63,8 @@ impl Summary {
             max: self.max,
             mean: self.mean,
             m2: self.m2,
-            first: Point {
-                time: first,
-                value: self.first,
-            },
-            last: Point {
-                time: last,
-                value: self.last,
-            },
+            first: Point { time: first, value: self.first },
+            last: Point { time: last, value: self.last },
             sketch: None,
         }
     }

@@ -11,11 +11,7 @@ pub struct BitWriter<'a> {
 
 impl<'a> BitWriter<'a> {
     pub fn new(out: &'a mut Vec<u8>) -> Self {
-        BitWriter {
-            out,
-            buffer: 0,
-            used: 0,
-        }
+        BitWriter { out, buffer: 0, used: 0 }
     }
 
     /// Appends the low `width` bits (0 to 64) of `value`.
@@ -25,8 +21,7 @@ impl<'a> BitWriter<'a> {
         self.buffer |= u128::from(masked) << self.used;
         self.used += width;
         if self.used >= 64 {
-            self.out
-                .extend_from_slice(&(self.buffer as u64).to_le_bytes());
+            self.out.extend_from_slice(&(self.buffer as u64).to_le_bytes());
             self.buffer >>= 64;
             self.used -= 64;
         }
@@ -35,8 +30,7 @@ impl<'a> BitWriter<'a> {
     /// Writes what is left, padded with zero bits to a whole byte.
     pub fn finish(self) {
         let bytes = self.used.div_ceil(8) as usize;
-        self.out
-            .extend_from_slice(&(self.buffer as u64).to_le_bytes()[..bytes]);
+        self.out.extend_from_slice(&(self.buffer as u64).to_le_bytes()[..bytes]);
     }
 }
 
@@ -98,11 +92,7 @@ pub fn load(data: &[u8], offset: usize) -> u64 {
 /// `width` ones.
 #[inline]
 pub fn low_mask(width: u32) -> u64 {
-    if width >= 64 {
-        u64::MAX
-    } else {
-        (1 << width) - 1
-    }
+    if width >= 64 { u64::MAX } else { (1 << width) - 1 }
 }
 
 #[cfg(test)]

@@ -41,14 +41,8 @@ pub fn decode(bytes: &[u8], rows: usize, out: &mut Vec<f64>) -> Result<(), Decod
         out.resize(rows, f64::NAN);
         return Ok(());
     }
-    let bitmap = if header & SPARSE != 0 {
-        Some(input.take(rows.div_ceil(8))?)
-    } else {
-        None
-    };
-    let count = bitmap.map_or(rows, |bits| {
-        (0..rows).filter(|&row| has(bits, row)).count()
-    });
+    let bitmap = if header & SPARSE != 0 { Some(input.take(rows.div_ceil(8))?) } else { None };
+    let count = bitmap.map_or(rows, |bits| (0..rows).filter(|&row| has(bits, row)).count());
     match kind {
         DECIMAL => decimal::decode(&mut input, count, out)?,
         XOR => xor::decode(input.take(input.remaining())?, count, out)?,
@@ -111,12 +105,7 @@ mod tests {
     }
 
     fn value() -> impl Strategy<Value = f64> {
-        prop_oneof![
-            (-100_000i32..100_000).prop_map(|n| f64::from(n) / 100.0),
-            any::<f64>(),
-            Just(f64::NAN),
-            Just(-0.0),
-        ]
+        prop_oneof![(-100_000i32..100_000).prop_map(|n| f64::from(n) / 100.0), any::<f64>(), Just(f64::NAN), Just(-0.0),]
     }
 
     proptest! {

@@ -11,9 +11,7 @@ use super::packed;
 use crate::bytes::{DecodeError, Reader, put_f64, put_varint, put_zigzag};
 
 /// Powers of ten that a double holds exactly and that leave room for an integer part.
-const POWERS: [f64; 15] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14,
-];
+const POWERS: [f64; 15] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14];
 
 /// Scaled integers stay below 2^51, where adding [`ROUND`] rounds to an integer and deltas fit the packer.
 const LIMIT: f64 = (1u64 << 51) as f64;
@@ -78,9 +76,7 @@ pub fn encode(values: &[f64], out: &mut Vec<u8>) -> bool {
 /// Appends `count` decoded values to `out`.
 pub fn decode(input: &mut Reader<'_>, count: usize, out: &mut Vec<f64>) -> Result<(), DecodeError> {
     let header = input.u8()?;
-    let power = *POWERS
-        .get(usize::from(header & !DELTAS))
-        .ok_or(DecodeError::Invalid("decimal exponent"))?;
+    let power = *POWERS.get(usize::from(header & !DELTAS)).ok_or(DecodeError::Invalid("decimal exponent"))?;
     let start = out.len();
     if header & DELTAS != 0 {
         let mut integer = input.zigzag()?;
@@ -152,9 +148,7 @@ fn choose_exponent(values: &[f64]) -> Option<usize> {
 /// The fewest digits after the point that hold `value` exactly. Neighbours mostly need as many (`guess`).
 fn digits_of(value: f64, guess: usize) -> Option<usize> {
     if scaled(value, guess).is_some() {
-        return (0..guess)
-            .find(|&digits| scaled(value, digits).is_some())
-            .or(Some(guess));
+        return (0..guess).find(|&digits| scaled(value, digits).is_some()).or(Some(guess));
     }
     (0..POWERS.len()).find(|&digits| scaled(value, digits).is_some())
 }

@@ -40,11 +40,7 @@ pub fn pack(values: &[i64], out: &mut Vec<u8>) {
 }
 
 /// Takes `count` integers off the front of `input` and hands each to `sink` in order.
-pub fn unpack(
-    input: &mut Reader<'_>,
-    count: usize,
-    mut sink: impl FnMut(i64),
-) -> Result<(), DecodeError> {
+pub fn unpack(input: &mut Reader<'_>, count: usize, mut sink: impl FnMut(i64)) -> Result<(), DecodeError> {
     let mut min = 0i64;
     let mut left = count;
     while left > 0 {
@@ -68,11 +64,7 @@ pub fn unpack(
 }
 
 fn span(group: &[i64]) -> (i64, i64) {
-    group
-        .iter()
-        .fold((i64::MAX, i64::MIN), |(min, max), &value| {
-            (min.min(value), max.max(value))
-        })
+    group.iter().fold((i64::MAX, i64::MIN), |(min, max), &value| (min.min(value), max.max(value)))
 }
 
 fn width_of(min: i64, max: i64) -> u32 {

@@ -50,9 +50,7 @@ pub fn decode(bytes: &[u8], rows: usize, out: &mut Vec<Micros>) -> Result<(), De
     }
     let mut input = Reader::new(bytes);
     let header = input.u8()?;
-    let unit = *UNITS
-        .get(usize::from(header & !EQUALLY_SPACED))
-        .ok_or(DecodeError::Invalid("time unit"))?;
+    let unit = *UNITS.get(usize::from(header & !EQUALLY_SPACED)).ok_or(DecodeError::Invalid("time unit"))?;
     let overflow = || DecodeError::Invalid("time out of range");
     let mut time = input.zigzag()?.checked_mul(unit).ok_or_else(overflow)?;
     out.push(time);
@@ -83,10 +81,7 @@ pub fn decode(bytes: &[u8], rows: usize, out: &mut Vec<Micros>) -> Result<(), De
 }
 
 fn unit_code(times: &[Micros]) -> usize {
-    (0..UNITS.len())
-        .rev()
-        .find(|&code| times.iter().all(|time| time % UNITS[code] == 0))
-        .unwrap_or(0)
+    (0..UNITS.len()).rev().find(|&code| times.iter().all(|time| time % UNITS[code] == 0)).unwrap_or(0)
 }
 
 fn zigzagged(value: i64) -> u64 {

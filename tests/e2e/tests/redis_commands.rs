@@ -71,7 +71,9 @@ fn a_bad_item_of_many_does_not_stop_the_others() {
     let server = server();
     let mut redis = Client::new(&server);
     redis.run("SET r:text x");
-    let reply = redis.run("STRATA.MADD r:A 1000 1 flow 1 r:text 1000 1 flow 1 nocolon 1000 1 flow 1 r:B * 1 flow inf r:C 5 1 flow 2");
+    let reply = redis.run(
+        "STRATA.MADD r:A 1000 1 flow 1 r:text 1000 1 flow 1 nocolon 1000 1 flow 1 r:B * 1 flow inf r:C 5 1 flow 2",
+    );
     assert!(reply.starts_with("[1000, error"), "{reply}");
     assert!(reply.ends_with("5]"), "{reply}");
     assert!(reply.contains("WRONGTYPE") && reply.contains("<source>:<key>") && reply.contains("infinite"), "{reply}");
@@ -88,9 +90,15 @@ fn ranges_are_limited_and_reversed() {
         redis.run(&format!("STRATA.ADD r:A {i} flow {i} pressure 1"));
     }
     let rows = |text: &str| format!("[[time, flow], [{text}], nil]");
-    assert_eq!(redis.run("STRATA.RANGE r:A 126 129 MEASURES 1 flow"), rows("[126, 126], [127, 127], [128, 128], [129, 129]"));
+    assert_eq!(
+        redis.run("STRATA.RANGE r:A 126 129 MEASURES 1 flow"),
+        rows("[126, 126], [127, 127], [128, 128], [129, 129]")
+    );
     assert_eq!(redis.run("STRATA.RANGE r:A 126 129 MEASURES 1 flow COUNT 1"), rows("[126, 126]"));
-    assert_eq!(redis.run("STRATA.RANGE r:A 126 129 MEASURES 1 flow COUNT 3 REV"), rows("[129, 129], [128, 128], [127, 127]"));
+    assert_eq!(
+        redis.run("STRATA.RANGE r:A 126 129 MEASURES 1 flow COUNT 3 REV"),
+        rows("[129, 129], [128, 128], [127, 127]")
+    );
     assert_eq!(redis.run("STRATA.RANGE r:A 400 + MEASURES 1 flow"), rows(""));
     assert_eq!(redis.run("STRATA.RANGE r:A 10 5 MEASURES 1 flow"), rows(""));
     assert_eq!(redis.run("STRATA.RANGE r:none - +"), "[[time], [], nil]");
@@ -113,7 +121,10 @@ fn buckets_hold_what_their_samples_say() {
         redis.run("STRATA.RANGE r:A 0 179999 BUCKET 1m AGG 2 sum count ALIGN 30000 REV COUNT 2"),
         "[[time, flow:sum, flow:count], [[150000, 1335, 30], [90000, 1770, 60]], nil]"
     );
-    assert_eq!(redis.run("STRATA.RANGE r:A 10000 + AGG 2 count first"), "[[time, flow:count, flow:first], [[10000, 590, 10]], nil]");
+    assert_eq!(
+        redis.run("STRATA.RANGE r:A 10000 + AGG 2 count first"),
+        "[[time, flow:count, flow:first], [[10000, 590, 10]], nil]"
+    );
     let p50 = redis.run("STRATA.RANGE r:A - + BUCKET 1h AGG 1 p50");
     let value: f64 = p50.trim_end_matches("]], nil]").rsplit(", ").next().unwrap().parse().unwrap();
     assert!((value - 29.0).abs() <= 1.3, "{p50}");
@@ -156,7 +167,10 @@ fn rolling_aggregates_cover_the_last_time() {
         redis.run("STRATA.ROLL r:A 5m AT + MEASURES 1 flow AGG 4 count first last avg"),
         "[699000, 999000, [flow, [count, 300, first, 700, last, 999, avg, 849.5]]]"
     );
-    assert_eq!(redis.run("STRATA.ROLL r:A 10s AT 19000.5 MEASURES 1 flow AGG 2 min max"), "[9000.500, 19000.500, [flow, [min, 10, max, 19]]]");
+    assert_eq!(
+        redis.run("STRATA.ROLL r:A 10s AT 19000.5 MEASURES 1 flow AGG 2 min max"),
+        "[9000.500, 19000.500, [flow, [min, 10, max, 19]]]"
+    );
     assert!(redis.run("STRATA.ROLL r:A 1h MEASURES 1 flow AGG 2 count avg").ends_with("[flow, [count, 0, avg, nil]]]"));
     assert_eq!(redis.run("STRATA.ROLL r:none 1h"), "nil");
     redis.run("STRATA.ADD r:B * flow 5");
@@ -226,17 +240,37 @@ fn wrong_arguments_are_refused_in_the_style_of_redis() {
     redis.run("SET s:text x");
     redis.run("STRATA.ADD r:A 1 flow 1");
     for line in [
-        "STRATA.ADD", "STRATA.ADD r:A", "STRATA.ADD r:A 1", "STRATA.ADD r:A 1 flow", "STRATA.ADD r:A 1 flow 1 pressure",
-        "STRATA.MADD", "STRATA.MADD r:A 1 1 flow", "STRATA.GET", "STRATA.MGET", "STRATA.RANGE r:A -", "STRATA.ROLL r:A",
-        "STRATA.SOURCE r", "STRATA.PENDING", "STRATA.ACK 1", "STRATA.ACK 1 r:A 1", "STRATA.DEL r:A -", "STRATA.DEL r:A - + x",
-        "STRATA.INFO a b c", "STRATA.LOAD r:A",
+        "STRATA.ADD",
+        "STRATA.ADD r:A",
+        "STRATA.ADD r:A 1",
+        "STRATA.ADD r:A 1 flow",
+        "STRATA.ADD r:A 1 flow 1 pressure",
+        "STRATA.MADD",
+        "STRATA.MADD r:A 1 1 flow",
+        "STRATA.GET",
+        "STRATA.MGET",
+        "STRATA.RANGE r:A -",
+        "STRATA.ROLL r:A",
+        "STRATA.SOURCE r",
+        "STRATA.PENDING",
+        "STRATA.ACK 1",
+        "STRATA.ACK 1 r:A 1",
+        "STRATA.DEL r:A -",
+        "STRATA.DEL r:A - + x",
+        "STRATA.INFO a b c",
+        "STRATA.LOAD r:A",
     ] {
         let error = redis.error(line);
         assert!(error.to_lowercase().contains("wrong number of arguments"), "{line}: {error}");
     }
     for line in [
-        "STRATA.ADD s:text 1 flow 1", "STRATA.GET s:text", "STRATA.MGET r:A s:text", "STRATA.RANGE s:text - +",
-        "STRATA.ROLL s:text 1h", "STRATA.DEL s:text - +", "STRATA.INFO s:text",
+        "STRATA.ADD s:text 1 flow 1",
+        "STRATA.GET s:text",
+        "STRATA.MGET r:A s:text",
+        "STRATA.RANGE s:text - +",
+        "STRATA.ROLL s:text 1h",
+        "STRATA.DEL s:text - +",
+        "STRATA.INFO s:text",
     ] {
         assert!(redis.error(line).contains("WRONGTYPE"), "{line}");
     }

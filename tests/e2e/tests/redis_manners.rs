@@ -56,7 +56,9 @@ fn a_user_sees_only_the_series_that_he_may_read() {
     assert_eq!(redis.pending("r").rows(), 1);
     assert_eq!(redis.pending("s").rows(), 0);
     assert_eq!(redis.info("SOURCE s", "series"), "0");
-    for line in ["STRATA.GET r:B", "STRATA.MGET r:A r:B", "STRATA.MADD r:A 2 1 flow 1 r:B 2 1 flow 1", "STRATA.ACK 1 r:B 1 1"] {
+    for line in
+        ["STRATA.GET r:B", "STRATA.MGET r:A r:B", "STRATA.MADD r:A 2 1 flow 1 r:B 2 1 flow 1", "STRATA.ACK 1 r:B 1 1"]
+    {
         assert!(redis.error(line).contains("NOPERM"), "{line}");
     }
 }
@@ -124,7 +126,16 @@ fn memory_usage_grows_with_the_samples_but_little() {
     let mut redis = Client::new(&server);
     for i in 0..2880 {
         let (a, b, c) = (1200 + (i * 37) % 90, 310 + (i * 17) % 23, 1800 + (i * 7) % 60);
-        redis.run(&format!("STRATA.ADD r:A {} flow {}.{:02} pressure {}.{:02} temperature {}.{:02}", i * 30_000, a / 100, a % 100, b / 100, b % 100, c / 100, c % 100));
+        redis.run(&format!(
+            "STRATA.ADD r:A {} flow {}.{:02} pressure {}.{:02} temperature {}.{:02}",
+            i * 30_000,
+            a / 100,
+            a % 100,
+            b / 100,
+            b % 100,
+            c / 100,
+            c % 100
+        ));
     }
     let bytes: f64 = redis.run("MEMORY USAGE r:A").parse().unwrap();
     assert!(bytes / (2880.0 * 3.0) < 3.0, "{} bytes per value", bytes / (2880.0 * 3.0));

@@ -59,7 +59,9 @@ fn a_replica_that_joins_later_gets_everything_and_knows_the_sources() {
     }
     let replica = builder().append_only(None).replica_of(&primary).start().unwrap();
     let mut replica = Client::new(&replica);
-    eventually("the first synchronisation", || replica.run("INFO replication").contains("master_link_status:up").then_some(()));
+    eventually("the first synchronisation", || {
+        replica.run("INFO replication").contains("master_link_status:up").then_some(())
+    });
     assert_eq!(replica.digest(), client.digest());
     assert_eq!(replica.info("SOURCE r", "samples"), "300");
     assert!(replica.error("STRATA.ADD r:A 1000 flow 1").contains("READONLY"));

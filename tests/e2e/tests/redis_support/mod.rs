@@ -108,7 +108,8 @@ pub fn show(value: &Value) -> String {
             format!("[{}]", items.join(", "))
         }
         Value::Map(pairs) => {
-            let items: Vec<String> = pairs.iter().map(|(key, value)| format!("{}: {}", show(key), show(value))).collect();
+            let items: Vec<String> =
+                pairs.iter().map(|(key, value)| format!("{}: {}", show(key), show(value))).collect();
             format!("{{{}}}", items.join(", "))
         }
         Value::ServerError(error) => format!("error {}", text(&RedisError::from(error.clone()))),
