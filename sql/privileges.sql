@@ -21,7 +21,7 @@ GRANT EXECUTE ON FUNCTION
 GRANT EXECUTE ON FUNCTION
     strata.attach(regclass, text, text, text[], interval, interval, text, text, boolean),
     strata.detach(regclass, boolean),
-    strata.alter_source(regclass, interval, interval, text, boolean),
+    strata.alter_source(regclass, interval, interval, text, boolean, text[]),
     strata.take_over_archive(regclass),
     strata.note_dirty(),
     strata.acknowledge_anomaly(bigint),
@@ -49,7 +49,7 @@ COMMENT ON FUNCTION strata.import(regclass, timestamptz, timestamptz, text, json
 COMMENT ON FUNCTION strata.restore(regclass, timestamptz, timestamptz, interval) IS 'Brings days that are in BigQuery only back into the table for a while';
 COMMENT ON FUNCTION strata.attach(regclass, text, text, text[], interval, interval, text, text, boolean) IS 'Puts a table under Strata: checks what it needs, installs the triggers, returns the number of the source';
 COMMENT ON FUNCTION strata.detach(regclass, boolean) IS 'Lets a table go: its rows stay, what Strata knows of it leaves';
-COMMENT ON FUNCTION strata.alter_source(regclass, interval, interval, text, boolean) IS 'Changes the tiers of a source; what is NULL stays';
+COMMENT ON FUNCTION strata.alter_source(regclass, interval, interval, text, boolean, text[]) IS 'Changes the tiers of a source or adds measures; what is NULL stays';
 COMMENT ON FUNCTION strata.take_over_archive(regclass) IS 'Makes this database the one that writes an archive which another one wrote before';
 COMMENT ON FUNCTION strata.acknowledge_anomaly(bigint) IS 'Notes that the caller has seen an anomaly';
 COMMENT ON FUNCTION strata.resolve_anomaly(bigint, text) IS 'Closes an anomaly with what it turned out to be';

@@ -1,4 +1,7 @@
 -- Roles are shared by all databases of a cluster: a second CREATE EXTENSION finds them, and DROP EXTENSION leaves them.
+-- The lock makes the second of two that come at the same time wait for the first.
+LOCK TABLE pg_catalog.pg_authid IN SHARE ROW EXCLUSIVE MODE;
+
 DO $roles$
 DECLARE
     wanted text;

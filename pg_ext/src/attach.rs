@@ -3,7 +3,11 @@
 use crate::as_user::AsUser;
 use crate::failure::{Failure, OrRaise, Result};
 use crate::quote;
+use crate::interrupts::BackendWait;
+use crate::shape::TableColumns;
 use crate::source::{self, Source};
+use crate::tiers;
+use bridge::wait::Wait;
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::{PgRelation, PgSqlErrorCode, default, pg_sys};
@@ -15,6 +19,12 @@ struct Column {
     name: String,
     kind: String,
     not_null: bool,
+}
+
+impl Column {
+    fn is_numeric(&self) -> bool {
+        MEASURE_TYPES.contains(&self.kind.as_str())
+    }
 }
 
 /// Puts a table under Strata.
@@ -71,51 +81,30 @@ impl Request<'_> {
         let id = self.insert(&name, &measures)?;
         install_triggers(&table, id, self.time_column)?;
         mark_all_days(self.relation, id, self.time_column)?;
+        if self.cold.is_some() {
+            TableColumns::of(&Source::of_relation(self.relation)?)?;
+        }
         Ok(id)
     }
 
     fn checked_measures(&self, columns: &[Column], table: &str) -> Result<Vec<String>> {
-        let numeric = |column: &&Column| MEASURE_TYPES.contains(&column.kind.as_str());
-        let Some(wanted) = &self.measures else {
-            let all: Vec<String> = columns
-                .iter()
-                .filter(numeric)
-                .map(|column| column.name.clone())
-                .filter(|name| name != self.time_column && name != self.key_column)
-                .collect();
-            if all.is_empty() {
-                return Err(Failure::new(
-                    PgSqlErrorCode::ERRCODE_INVALID_TABLE_DEFINITION,
-                    format!("table {table} has no numeric column to take as a measure"),
-                )
-                .hint(format!("Add one: ALTER TABLE {table} ADD COLUMN value double precision;")));
-            }
-            return Ok(all);
-        };
-        let mut seen = Vec::new();
-        for name in wanted {
-            let column = columns.iter().find(|column| column.name == *name).ok_or_else(|| no_column(name, table))?;
-            if !numeric(&column) {
-                return Err(Failure::new(
-                    PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
-                    format!("column \"{name}\" of table {table} cannot be a measure: it is of type {}", column.kind),
-                )
-                .hint("Measures are double precision, real, smallint, integer, bigint or numeric columns."));
-            }
-            if name == self.time_column || name == self.key_column || seen.contains(name) {
-                return Err(Failure::new(
-                    PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-                    format!("column \"{name}\" is named twice"),
-                )
-                .detail("A column is the time, the key, or one measure."));
-            }
-            seen.push(name.clone());
+        if let Some(wanted) = &self.measures {
+            check_measures(wanted, columns, self.time_column, self.key_column, table)?;
+            return Ok(wanted.clone());
         }
-        if seen.is_empty() {
-            return Err(Failure::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "the list of measures is empty")
-                .hint("Leave it out to take all numeric columns."));
+        let all: Vec<String> = columns
+            .iter()
+            .filter(|column| column.is_numeric() && column.name != self.time_column && column.name != self.key_column)
+            .map(|column| column.name.clone())
+            .collect();
+        if all.is_empty() {
+            return Err(Failure::new(
+                PgSqlErrorCode::ERRCODE_INVALID_TABLE_DEFINITION,
+                format!("table {table} has no numeric column to take as a measure"),
+            )
+            .hint(format!("Add one: ALTER TABLE {table} ADD COLUMN value double precision;")));
         }
-        Ok(seen)
+        Ok(all)
     }
 
     fn check_tiers(&self) -> Result<()> {
@@ -181,6 +170,9 @@ fn detach_relation(relation: pg_sys::Oid, force: bool) -> Result<()> {
         &[source.id.into()],
     )?
     .unwrap_or(0);
+    if !force {
+        refuse_while_samples_wait(&source)?;
+    }
     if only_cold > 0 && !force {
         return Err(Failure::new(
             PgSqlErrorCode::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
@@ -198,7 +190,24 @@ fn detach_relation(relation: pg_sys::Oid, force: bool) -> Result<()> {
     Ok(())
 }
 
-/// Changes the tiers of a source; what is left NULL stays as it is.
+/// Without the source nobody would flush what Redis still holds for it.
+fn refuse_while_samples_wait(source: &Source) -> Result<()> {
+    let client = if source.hot.is_some() { tiers::hot()? } else { None };
+    let Some(client) = client else { return Ok(()) };
+    let info = BackendWait.wait("asking Redis for a source", client.info_source(&source.name)).map_err(Failure::from);
+    let way_out = "Detach with force => true to leave what is in Redis there.";
+    match info {
+        Ok(info) if info.pending == 0 => Ok(()),
+        Ok(info) => Err(Failure::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
+            format!("{} samples of source \"{}\" are in Redis only", info.pending, source.name),
+        )
+        .hint(format!("SELECT strata.run_job('flush'); brings them into the table. {way_out}"))),
+        Err(failure) => Err(Failure { hint: Some(way_out.to_owned()), ..failure }),
+    }
+}
+
+/// Changes the tiers of a source, or adds measures; what is left NULL stays as it is.
 #[pg_extern(volatile, parallel_unsafe, requires = ["catalog"])]
 #[search_path(pg_catalog, pg_temp)]
 fn alter_source(
@@ -207,8 +216,26 @@ fn alter_source(
     warm: default!(Option<Interval>, "NULL"),
     cold: default!(Option<&str>, "NULL"),
     drop_archived: default!(Option<bool>, "NULL"),
+    add_measures: default!(Option<Vec<String>>, "NULL"),
 ) {
     alter(relation.oid(), hot, warm, cold, drop_archived).or_raise();
+    if let Some(measures) = add_measures {
+        append_measures(relation.oid(), &measures).or_raise();
+    }
+}
+
+/// Stored rollups know a measure by its place, so new ones go to the end.
+fn append_measures(relation: pg_sys::Oid, added: &[String]) -> Result<()> {
+    let source = Source::of_relation(relation)?;
+    let all: Vec<String> = source.measures.iter().chain(added).cloned().collect();
+    check_measures(&all, &columns(relation)?, &source.time_column, &source.key_column, &source.table)?;
+    let _user = AsUser::catalog_owner();
+    Spi::run_with_args(
+        "UPDATE strata.sources SET measures = $2::text[]::name[] WHERE source_id = $1",
+        &[source.id.into(), all.into()],
+    )?;
+    drop(_user);
+    mark_all_days(relation, source.id, &source.time_column)
 }
 
 fn alter(
@@ -238,6 +265,31 @@ fn alter(
     if source.cold.is_none() && cold.is_some() {
         drop(_user);
         mark_all_days(relation, source.id, &source.time_column)?;
+    }
+    Ok(())
+}
+
+fn check_measures(wanted: &[String], columns: &[Column], time: &str, key: &str, table: &str) -> Result<()> {
+    if wanted.is_empty() {
+        return Err(Failure::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "the list of measures is empty")
+            .hint("Leave it out to take all numeric columns."));
+    }
+    for (i, name) in wanted.iter().enumerate() {
+        let column = columns.iter().find(|column| column.name == *name).ok_or_else(|| no_column(name, table))?;
+        if !column.is_numeric() {
+            return Err(Failure::new(
+                PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+                format!("column \"{name}\" of table {table} cannot be a measure: it is of type {}", column.kind),
+            )
+            .hint("Measures are double precision, real, smallint, integer, bigint or numeric columns."));
+        }
+        if name == time || name == key || wanted[..i].contains(name) {
+            return Err(Failure::new(
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("column \"{name}\" is named twice"),
+            )
+            .detail("A column is the time, the key, or one measure."));
+        }
     }
     Ok(())
 }

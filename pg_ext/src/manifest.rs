@@ -68,8 +68,8 @@ pub fn parse(hash: &str) -> Result<ContentHash> {
 /// Writes what was proved; a day that has left the table keeps the time when it did.
 pub fn record(source_id: i32, day: Day, entry: &Entry, done: &Archived) -> Result<()> {
     Spi::run_with_args(
-        "INSERT INTO strata.manifest AS m (source_id, day, rows, content_hash, state, bytes, bigquery_job_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
+        "INSERT INTO strata.manifest AS m (source_id, day, rows, content_hash, state, dropped_at, bytes, bigquery_job_id)
+         VALUES ($1, $2, $3, $4, $5, CASE WHEN $5 = 'dropped' THEN now() END, $6, $7)
          ON CONFLICT (source_id, day) DO UPDATE SET rows = excluded.rows, content_hash = excluded.content_hash,
              bytes = excluded.bytes, bigquery_job_id = excluded.bigquery_job_id, archived_at = now()",
         &[

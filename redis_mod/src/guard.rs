@@ -24,3 +24,14 @@ pub fn log_panics() {
         log_warning(&format!("strata: internal error, please report it: {info}"));
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_at_the_guard() {
+        assert_eq!(guard(7, || -> i32 { panic!("on purpose") }), 7);
+        assert_eq!(guard(7, || 8), 8);
+    }
+}

@@ -20,13 +20,8 @@ use std::ops::Range;
 
 pub fn flush(source: &Source) -> Result<JobOutcome> {
     let Some(client) = tiers::hot()? else {
-        return Err(JobError::from(
-            Failure::new(
-                pgrx::PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,
-                "no Redis server is configured for the hot tier",
-            )
-            .hint("ALTER SYSTEM SET strata.redis_url = 'redis://host:6379'; SELECT pg_reload_conf();"),
-        ));
+        let message = Some("strata.redis_url is not set".to_owned());
+        return Ok(JobOutcome { message, ..JobOutcome::default() });
     };
     let mut store = Table { source };
     let name = FlushSource { name: source.name.clone() };

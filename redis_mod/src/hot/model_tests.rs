@@ -113,8 +113,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
-
     #[test]
     fn a_series_equals_its_model_and_loses_nothing(steps in steps()) {
         let mut series = Series::default();

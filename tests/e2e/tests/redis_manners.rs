@@ -194,6 +194,6 @@ fn resp3_clients_get_doubles() {
 #[test]
 fn a_wrong_loadmodule_line_is_explained() {
     let started = builder().module_argument("retention=1h").start();
-    let message = format!("{:#}", started.err().expect("the server refuses to start"));
+    let message = format!("{:#}", started.expect_err("the server refuses to start"));
     assert!(message.contains("takes no arguments"), "{message}");
 }

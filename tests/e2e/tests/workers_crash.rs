@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use strata_servers::{Postgres, SilentServer};
 use workers_support::*;
 
-fn flush_status(server: &Postgres) -> String {
-    ask(server, "SELECT status FROM strata.job_runs WHERE job = 'flush' ORDER BY run_id LIMIT 1")
+fn status_of_first(server: &Postgres, job: &str) -> String {
+    ask(server, &format!("SELECT status FROM strata.job_runs WHERE job = '{job}' ORDER BY run_id LIMIT 1"))
 }
 
 fn connects(server: &Postgres) -> bool {
@@ -17,15 +17,14 @@ fn connects(server: &Postgres) -> bool {
 
 #[test]
 fn a_killed_worker_leaves_a_crashed_run_and_the_others_go_on() {
-    let redis = SilentServer::start();
-    let server = server_with_silent_redis(&redis);
+    let server = server();
     run(&server, "SELECT strata.alter_job('rollup', '1 second')");
-    let worker = hang_in_flush(&server);
+    let worker = hang_in_cleanup(&server);
     signal(worker, "KILL");
     // PostgreSQL restarts all its processes.
     eventually("the server is back", || !pids_of_restart(&server).contains(&worker) && connects(&server));
-    eventually("the run is known to have crashed", || flush_status(&server) == "crashed");
-    let wait = "SELECT failures = 1 AND next_run_at > now() + interval '20 s' FROM strata.jobs WHERE name = 'flush'";
+    eventually("the run is known to have crashed", || status_of_first(&server, "cleanup") == "crashed");
+    let wait = "SELECT failures = 1 AND next_run_at > now() + interval '20 s' FROM strata.jobs WHERE name = 'cleanup'";
     assert_eq!(ask(&server, wait), "true");
     let after = count(&server, "SELECT max(run_id) FROM strata.job_runs");
     let on = format!(
@@ -35,7 +34,7 @@ fn a_killed_worker_leaves_a_crashed_run_and_the_others_go_on() {
 }
 
 fn pids_of_restart(server: &Postgres) -> Vec<i32> {
-    if connects(server) { pids(server, "strata worker: flush") } else { Vec::new() }
+    if connects(server) { pids(server, "strata worker: cleanup") } else { Vec::new() }
 }
 
 #[test]
@@ -45,31 +44,30 @@ fn a_terminated_worker_leaves_a_crashed_run_a_cancelled_one_a_cancelled_run() {
     let worker = hang_in_flush(&server);
     signal(worker, "TERM");
     let start = Instant::now();
-    eventually("crashed", || flush_status(&server) == "crashed");
+    eventually("crashed", || status_of_first(&server, "flush") == "crashed");
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 
     run(&server, "DELETE FROM strata.job_runs");
     let worker = hang_in_flush(&server);
     signal(worker, "INT");
     let start = Instant::now();
-    eventually("cancelled", || flush_status(&server) == "cancelled");
+    eventually("cancelled", || status_of_first(&server, "flush") == "cancelled");
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     assert_eq!(ask(&server, "SELECT failures FROM strata.jobs WHERE name = 'flush'"), "0");
 }
 
 #[test]
 fn a_scheduler_that_dies_is_replaced_and_its_runs_go_on() {
-    let redis = SilentServer::start();
-    let server = server_with_silent_redis(&redis);
-    let worker = hang_in_flush(&server);
+    let server = server();
+    let worker = hang_in_cleanup(&server);
     let first = pids(&server, "strata scheduler")[0];
     signal(first, "TERM");
     eventually("another scheduler", || pids(&server, "strata scheduler").first().is_some_and(|pid| *pid != first));
     sleep(1.0);
-    assert_eq!(flush_status(&server), "running");
-    assert_eq!(pids(&server, "strata worker: flush"), [worker]);
+    assert_eq!(status_of_first(&server, "cleanup"), "running");
+    assert_eq!(pids(&server, "strata worker: cleanup"), [worker]);
     signal(worker, "TERM");
-    eventually("the new scheduler settles the run", || flush_status(&server) == "crashed");
+    eventually("the new scheduler settles the run", || status_of_first(&server, "cleanup") == "crashed");
 }
 
 #[test]
@@ -96,7 +94,7 @@ fn a_fast_shutdown_does_not_wait_for_a_running_job() {
     let took = server.stop_fast_within(Duration::from_secs(10)).unwrap();
     assert!(took < Duration::from_secs(2), "{took:?}");
     server.start().unwrap();
-    eventually("the run is known to have crashed", || flush_status(&server) == "crashed");
+    eventually("the run is known to have crashed", || status_of_first(&server, "flush") == "crashed");
 }
 
 #[test]

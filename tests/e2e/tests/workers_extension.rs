@@ -4,7 +4,6 @@ mod workers_support;
 
 use std::time::{Duration, Instant};
 
-use strata_servers::SilentServer;
 use workers_support::*;
 
 #[test]
@@ -54,9 +53,8 @@ fn a_database_without_the_extension_costs_neither_a_process_nor_a_log_line() {
 
 #[test]
 fn a_database_is_dropped_at_once_while_a_job_runs() {
-    let redis = SilentServer::start();
-    let server = server_with_silent_redis(&redis);
-    hang_in_flush(&server);
+    let server = server();
+    hang_in_cleanup(&server);
     let start = Instant::now();
     run_in(&server, "postgres", "DROP DATABASE sensors");
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
@@ -66,16 +64,15 @@ fn a_database_is_dropped_at_once_while_a_job_runs() {
 
 #[test]
 fn a_database_with_a_scheduler_can_be_copied() {
-    let redis = SilentServer::start();
-    let server = server_with_silent_redis(&redis);
-    hang_in_flush(&server);
+    let server = server();
+    hang_in_cleanup(&server);
     let start = Instant::now();
     run_in(&server, "postgres", "CREATE DATABASE copy TEMPLATE sensors");
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     for database in [DATABASE, "copy"] {
         eventually("a scheduler in both", || has_scheduler(&server, database));
     }
-    let crashed = "SELECT count(*) FROM strata.job_runs WHERE job = 'flush' AND status = 'crashed'";
+    let crashed = "SELECT count(*) FROM strata.job_runs WHERE job = 'cleanup' AND status = 'crashed'";
     eventually("the copied run has no process", || ask_in(&server, "copy", crashed) == "1");
 }
 
@@ -89,9 +86,8 @@ fn a_database_with_a_scheduler_can_be_renamed() {
 
 #[test]
 fn who_does_not_own_the_database_cannot_disturb_its_jobs() {
-    let redis = SilentServer::start();
-    let server = server_with_silent_redis(&redis);
-    let worker = hang_in_flush(&server);
+    let server = server();
+    let worker = hang_in_cleanup(&server);
     run_in(&server, "postgres", "CREATE ROLE stranger LOGIN CREATEDB");
     for sql in
         ["DROP DATABASE sensors", "ALTER DATABASE sensors RENAME TO mine", "CREATE DATABASE mine TEMPLATE sensors"]
@@ -100,7 +96,7 @@ fn who_does_not_own_the_database_cannot_disturb_its_jobs() {
         client.batch_execute("SET SESSION AUTHORIZATION stranger").unwrap();
         client.batch_execute(sql).expect_err(sql);
     }
-    assert_eq!(pids(&server, "strata worker: flush"), [worker]);
+    assert_eq!(pids(&server, "strata worker: cleanup"), [worker]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod workers_support;
 
 use std::process::Command;
 
-use strata_servers::{SilentServer, pg_version};
+use strata_servers::pg_version;
 use workers_support::*;
 
 fn succeeded(job: &str) -> String {
@@ -67,24 +67,19 @@ fn a_success_ends_the_back_off() {
 
 #[test]
 fn a_job_never_overlaps_itself() {
-    let redis = SilentServer::start();
-    let server = server_with_silent_redis(&redis);
-    hang_in_flush(&server);
+    let server = server();
+    hang_in_cleanup(&server);
     sleep(3.0);
-    assert_eq!(ask(&server, "SELECT count(*) FROM strata.job_runs WHERE job = 'flush'"), "1");
-    let (code, message) = error_of(&server, "SELECT strata.run_job('flush')");
-    assert_eq!((code.as_str(), message.as_str()), ("55006", "job \"flush\" is running already"));
-    assert_eq!(ask(&server, "SELECT count(*) FROM strata.job_runs WHERE job = 'flush'"), "1");
+    assert_eq!(ask(&server, "SELECT count(*) FROM strata.job_runs WHERE job = 'cleanup'"), "1");
+    let (code, message) = error_of(&server, "SELECT strata.run_job('cleanup')");
+    assert_eq!((code.as_str(), message.as_str()), ("55006", "job \"cleanup\" is running already"));
+    assert_eq!(ask(&server, "SELECT count(*) FROM strata.job_runs WHERE job = 'cleanup'"), "1");
 }
 
 #[test]
 fn the_number_of_workers_is_limited_and_a_reload_raises_it() {
-    let redis = SilentServer::start();
-    let server = server_with_silent_redis(&redis);
-    server.set("strata.max_workers", "1").unwrap();
-    server.reload();
-    sleep(0.5);
-    hang_in_flush(&server);
+    let server = start(builder().conf("strata.max_workers", "1"));
+    hang_in_cleanup(&server);
     run(&server, "SELECT strata.alter_job('rollup', '1 second')");
     sleep(3.0);
     assert_eq!(count(&server, &succeeded("rollup")), 0);

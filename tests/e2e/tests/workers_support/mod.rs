@@ -4,8 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use strata_servers::postgres::PostgresBuilder;
-use strata_servers::{Postgres, SilentServer, pg_version};
+use strata_servers::{Postgres, PostgresBuilder, SilentServer, pg_version};
 
 pub const DATABASE: &str = "sensors";
 
@@ -121,7 +120,21 @@ pub fn wait_for_worker(server: &Postgres, job: &str) -> i32 {
     pids(server, &title)[0]
 }
 
-/// Has the flush hang in its worker.
+/// Has the cleanup hang in its worker, in SQL, until somebody ends it.
+pub fn hang_in_cleanup(server: &Postgres) -> i32 {
+    run(
+        server,
+        "CREATE OR REPLACE FUNCTION public.hang() RETURNS trigger LANGUAGE plpgsql
+             AS 'BEGIN PERFORM pg_sleep(600); RETURN OLD; END';
+         CREATE OR REPLACE TRIGGER hang BEFORE DELETE ON strata.job_runs FOR EACH ROW EXECUTE FUNCTION public.hang();
+         INSERT INTO strata.job_runs (job, status, started_at, finished_at)
+             VALUES ('archive', 'succeeded', now() - interval '1 year', now() - interval '1 year');
+         SELECT strata.alter_job('cleanup', '1 second')",
+    );
+    wait_for_worker(server, "cleanup")
+}
+
+/// Has the flush hang in its worker, in a remote wait, until its client gives up.
 pub fn hang_in_flush(server: &Postgres) -> i32 {
     run(server, "SELECT strata.alter_job('flush', '1 second')");
     wait_for_worker(server, "flush")
