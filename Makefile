@@ -10,15 +10,17 @@ setup: ## install what the build, the tests and the demo need (below target/, an
 	@tests/setup/install.sh
 
 build: setup ## build the Redis module, the command line and the extension
-	@tests/setup/build.sh
+	@tests/setup/build.sh release
 
-demo: build ## run the main job on real data, on a private stack that stays up
+demo: setup ## run the main job on real data, on a private stack that stays up
+	@tests/setup/build.sh release 17
 	@cargo run --quiet --release --package strata-demo
 
 demo-stop: ## stop the demo's servers
 	@cargo run --quiet --release --package strata-demo -- stop
 
-test: build ## run all tests, on both PostgreSQL versions; ends with `N passed, N failed`
+test: setup ## run all tests, on both PostgreSQL versions; ends with `N passed, N failed`
+	@tests/setup/build.sh dev
 	@tests/run.sh
 
 fmt: ## format the Rust code

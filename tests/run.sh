@@ -57,6 +57,8 @@ show_failures() {
     fi
 }
 
+export STRATA_REDIS_MODULE=$TARGET/debug/libstrata.so STRATA_COMMAND_LINE=$TARGET/debug/strata
+
 unit_tests() { cargo test --workspace --no-fail-fast --exclude strata --exclude strata-e2e; }
 
 end_to_end() {
@@ -65,6 +67,7 @@ end_to_end() {
 
 stage fmt check cargo fmt --all --check
 stage clippy check cargo clippy --workspace --all-targets -- -D warnings
+stage install-sql check tests/install_sql.sh
 stage unit tests unit_tests
 for version in "${PG_VERSIONS[@]}"; do
     stage "pgrx-pg$version" tests tests/pgrx/run.sh "$version"

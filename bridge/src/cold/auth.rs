@@ -318,6 +318,34 @@ mod tests {
     }
 
     #[test]
+    fn a_service_account_signs_its_request() {
+        let auth = load(include_str!("auth_test_account.json")).unwrap();
+        let Source::ServiceAccount(account) = &auth.source else { panic!("another kind") };
+        let assertion = account.assertion(1_700_000_000).unwrap();
+        let (signed, signature) = assertion.rsplit_once('.').unwrap();
+        let public = ring::signature::UnparsedPublicKey::new(
+            &ring::signature::RSA_PKCS1_2048_8192_SHA256,
+            account.key.public().as_ref(),
+        );
+        public.verify(signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
+        let part = |text: &str| -> serde_json::Value {
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
+        };
+        let (header, claims) = signed.split_once('.').unwrap();
+        assert_eq!(part(header), serde_json::json!({"alg": "RS256", "typ": "JWT", "kid": "k1"}));
+        assert_eq!(
+            part(claims),
+            serde_json::json!({
+                "iss": "archive@example.iam.gserviceaccount.com",
+                "scope": SCOPE,
+                "aud": "https://oauth2.googleapis.com/token",
+                "iat": 1_700_000_000,
+                "exp": 1_700_003_600,
+            })
+        );
+    }
+
+    #[test]
     fn only_https_and_this_machine_are_private() {
         for (url, private) in [
             ("https://example.com", true),

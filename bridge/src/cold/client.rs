@@ -3,9 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::auth::Auth;
+use super::auth::{Auth, is_private};
 use super::error::ColdError;
 use super::http::Http;
 use super::retry::RetryPolicy;
@@ -152,6 +153,8 @@ pub struct ColdClient {
     pub(crate) config: ColdConfig,
     pub(crate) http: Http,
     base: String,
+    /// Set once the Storage Read API could not be reached or was not allowed: asking again would cost the same wait.
+    pub(crate) storage_unusable: AtomicBool,
 }
 
 impl ColdClient {
@@ -161,27 +164,17 @@ impl ColdClient {
     /// [`super::ErrorKind::Auth`] for credentials that cannot be read, [`super::ErrorKind::Permanent`] for a
     /// configuration that makes no sense.
     pub fn new(config: ColdConfig) -> Result<ColdClient, ColdError> {
-        let base = config.endpoint.as_deref().unwrap_or(GOOGLE);
-        let base = base.trim_end_matches('/').to_owned();
-        let url = reqwest::Url::parse(&base)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-            .ok_or_else(|| ColdError::permanent("the BigQuery endpoint is not an http:// or https:// address"))?;
-        match (&config.credentials, &config.endpoint) {
-            (Credentials::None, None) => {
-                return Err(ColdError::permanent("credentials can only be left out with an endpoint of your own"));
-            }
-            (Credentials::None, Some(_)) => {}
-            _ if !super::auth::is_private(&url) => {
-                return Err(ColdError::permanent("credentials are not sent over http:// to another machine")
-                    .with_hint("Use an https:// endpoint."));
-            }
-            _ => {}
+        let base = config.endpoint.as_deref().unwrap_or(GOOGLE).trim_end_matches('/').to_owned();
+        if config.credentials == Credentials::None && config.endpoint.is_none() {
+            return Err(ColdError::permanent("credentials can only be left out with an endpoint of your own"));
+        }
+        for address in std::iter::once(&base).chain(&config.storage_endpoint) {
+            check_address(address, &config.credentials)?;
         }
         TableRef::new(&config.project, "d", "t")?;
         let auth = Auth::load(&config.credentials)?;
         let http = Http::new(auth, &config)?;
-        Ok(ColdClient { config, http, base })
+        Ok(ColdClient { config, http, base, storage_unusable: AtomicBool::new(false) })
     }
 
     pub fn config(&self) -> &ColdConfig {
@@ -208,6 +201,18 @@ impl ColdClient {
     pub(crate) fn upload_url(&self, path: &str) -> String {
         format!("{}/upload/bigquery/v2{path}", self.base)
     }
+}
+
+fn check_address(address: &str, credentials: &Credentials) -> Result<(), ColdError> {
+    let url = reqwest::Url::parse(address)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or_else(|| ColdError::permanent("the BigQuery endpoint is not an http:// or https:// address"))?;
+    if *credentials == Credentials::None || is_private(&url) {
+        return Ok(());
+    }
+    Err(ColdError::permanent("credentials are not sent over http:// to another machine")
+        .with_hint("Use an https:// endpoint."))
 }
 
 #[cfg(test)]

@@ -37,8 +37,8 @@ impl Http {
             .timeout(config.request_timeout)
             // a redirect would carry the credentials to a place nobody configured
             .redirect(reqwest::redirect::Policy::none())
-            // while no future is run nothing notices that the other side hung up, so old connections are not trusted
-            .pool_idle_timeout(Duration::from_secs(20))
+            // nothing notices that the other side hung up while no future is run, and many servers do after 5 s
+            .pool_idle_timeout(Duration::from_secs(4))
             .build()
             .map_err(|error| ColdError::transport(&error))?;
         Ok(Http { client, auth, policy: config.retry.clone() })

@@ -30,6 +30,8 @@ pub struct ReadSummary {
     pub bytes_billed: u64,
     /// Of the query; the Storage Read API has no jobs.
     pub job_id: Option<String>,
+    /// Why a query answered where the Storage Read API was to.
+    pub storage_error: Option<String>,
 }
 
 enum RowStream<'a> {
@@ -41,6 +43,7 @@ enum RowStream<'a> {
 pub(crate) struct OpenedRows<'a> {
     stream: RowStream<'a>,
     first: Option<Vec<Row>>,
+    storage_error: Option<String>,
 }
 
 impl RowStream<'_> {
@@ -93,19 +96,20 @@ pub(crate) fn open_rows<'a>(
     client: &'a ColdClient,
     source: &RowSource,
 ) -> Result<OpenedRows<'a>, ColdError> {
+    let mut storage_error = None;
     if let Some(stored) = &source.stored
         && client.storage_endpoint().is_some()
     {
         let stream = RowStream::Stored(StorageStream::new(client, stored.clone()));
         match next(wait, &stream) {
-            Ok(first) => return Ok(OpenedRows { stream, first }),
+            Ok(first) => return Ok(OpenedRows { stream, first, storage_error }),
             Err(error) if error.kind == ErrorKind::Quota => return Err(error),
-            Err(_) => {}
+            Err(error) => storage_error = Some(error.message),
         }
     }
     let stream = RowStream::Query(Box::new(QueryStream::new(client, &source.query, PAGE_ROWS)), source.kinds.clone());
     let first = next(wait, &stream)?;
-    Ok(OpenedRows { stream, first })
+    Ok(OpenedRows { stream, first, storage_error })
 }
 
 /// Hands all rows to `sink`, page by page, so that memory holds one page at a time.
@@ -117,7 +121,7 @@ pub(crate) fn drain<E: From<ColdError>>(
     opened: OpenedRows<'_>,
     sink: &mut impl FnMut(Vec<Row>) -> Result<(), E>,
 ) -> Result<ReadSummary, E> {
-    let OpenedRows { stream, first } = opened;
+    let OpenedRows { stream, first, storage_error } = opened;
     let (mut rows, mut pages) = (0, 0);
     let mut page = first;
     while let Some(batch) = page {
@@ -128,5 +132,5 @@ pub(crate) fn drain<E: From<ColdError>>(
         }
         page = next(wait, &stream)?;
     }
-    Ok(ReadSummary { rows, pages, ..stream.summary() })
+    Ok(ReadSummary { rows, pages, storage_error, ..stream.summary() })
 }

@@ -2,6 +2,7 @@
 //! (<https://cloud.google.com/bigquery/docs/reference/storage/rpc>). No statement runs, so there is no job to cancel:
 //! dropping the stream ends the read.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow_buffer::Buffer;
@@ -54,8 +55,12 @@ enum State {
 }
 
 impl ColdClient {
-    /// Where the Storage Read API is, unless this client has only a REST endpoint of its own.
+    /// Where the Storage Read API is, unless this client has only a REST endpoint of its own or has found that it cannot
+    /// be used.
     pub(crate) fn storage_endpoint(&self) -> Option<&str> {
+        if self.storage_unusable.load(Ordering::Relaxed) {
+            return None;
+        }
         match (&self.config.storage_endpoint, &self.config.endpoint) {
             (Some(own), _) => Some(own),
             (None, None) => Some(GOOGLE),
@@ -74,7 +79,10 @@ impl<'a> StorageStream<'a> {
     pub(crate) async fn next_batch(&self) -> Result<Option<Vec<Row>>, ColdError> {
         let mut state = self.state.lock().await;
         if let State::New = *state {
-            *state = self.open().await?;
+            *state = self.open().await.inspect_err(|error| {
+                let lasting = matches!(error.kind, ErrorKind::Retryable | ErrorKind::Auth);
+                self.client.storage_unusable.fetch_or(lasting, Ordering::Relaxed);
+            })?;
         }
         loop {
             let State::Reading { batches, decoder, bytes } = &mut *state else {
@@ -144,7 +152,7 @@ impl<'a> StorageStream<'a> {
         };
         let mut decoder = StreamDecoder::new();
         if let Some(Schema::ArrowSchema(schema)) = session.schema {
-            decode_message(&mut decoder, schema.serialized_schema)?;
+            decode_schema(&mut decoder, schema.serialized_schema)?;
         }
         let path = format!("read_stream={}", stream.name);
         let request = self.request(ReadRowsRequest { read_stream: stream.name, offset: 0 }, &path).await?;
@@ -204,7 +212,13 @@ impl<'a> StorageStream<'a> {
     }
 }
 
-fn decode_message(decoder: &mut StreamDecoder, bytes: Vec<u8>) -> Result<(), ColdError> {
+/// How an Arrow stream ends. A schema may come as a stream of its own, which must not end the whole.
+const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+
+fn decode_schema(decoder: &mut StreamDecoder, mut bytes: Vec<u8>) -> Result<(), ColdError> {
+    if bytes.ends_with(&END_OF_STREAM) {
+        bytes.truncate(bytes.len() - END_OF_STREAM.len());
+    }
     let mut buffer = Buffer::from(bytes);
     decoder.decode(&mut buffer).map(drop).map_err(|_| unreadable())
 }

@@ -24,3 +24,9 @@ pub fn count(bigquery: &BigQuery, sql: &str) -> i64 {
 fn cells(row: &Value) -> Vec<Option<String>> {
     row["f"].as_array().unwrap().iter().map(|cell| cell["v"].as_str().map(str::to_owned)).collect()
 }
+
+pub fn create_dataset(bigquery: &BigQuery, name: &str) {
+    let address = format!("{}/bigquery/v2/projects/{PROJECT}/datasets", bigquery.endpoint());
+    let body = json!({ "datasetReference": { "datasetId": name } }).to_string();
+    ureq::post(address).header("content-type", "application/json").send(body).unwrap();
+}

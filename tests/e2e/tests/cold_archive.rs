@@ -135,18 +135,46 @@ fn both_ways_of_reading_give_the_same_rows_of_the_range() {
     // only a query has a job
     assert!(read_rows(&wait, &by_query, &request, ignore).unwrap().job_id.is_some());
     let summary = read_rows(&wait, &by_storage, &request, ignore).unwrap();
-    assert_eq!((summary.rows, summary.job_id), (9000, None));
+    assert_eq!((summary.rows, summary.job_id, summary.storage_error), (9000, None, None));
 
     // without the service behind it, the query answers
     let mut config = config(&EMULATOR.endpoint());
     config.storage_endpoint = Some("http://127.0.0.1:1".to_owned());
     let cut_off = ColdClient::new(config.clone()).unwrap();
-    assert_eq!(read_rows(&wait, &cut_off, &request, ignore).unwrap().rows, 9000);
+    let summary = read_rows(&wait, &cut_off, &request, ignore).unwrap();
+    assert_eq!(summary.rows, 9000);
+    assert!(summary.storage_error.unwrap().contains("connect"));
 
     config.storage_endpoint = Some(EMULATOR.grpc_endpoint());
     config.max_bytes_billed = 1000;
     let poor = ColdClient::new(config).unwrap();
     assert_eq!(read_rows(&wait, &poor, &request, ignore).unwrap_err().kind, ErrorKind::Quota);
+}
+
+#[test]
+fn a_file_too_large_for_one_request_goes_up_in_pieces() {
+    let (wait, client) = (BlockingWait::new().unwrap(), storage_client(&EMULATOR));
+    let table = new_table(&client);
+    let archive = open(&wait, &client, &table, wide_shape()).unwrap();
+    // noise does not compress
+    let mut seed = 1u64;
+    let rows: Vec<Row> = (0..1440)
+        .map(|minute| {
+            let mut row = awkward_rows().swap_remove(7);
+            row[0] = Cell::Timestamp(DAY.start() + minute * 60_000_000);
+            row[6] = Cell::Bytes(
+                (0..4000)
+                    .map(|_| {
+                        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                        (seed >> 56) as u8
+                    })
+                    .collect(),
+            );
+            row
+        })
+        .collect();
+    let archived = archive_day(&wait, &archive, DAY, &rows, MergeMode::Replace).unwrap();
+    assert!(archived.bytes_uploaded > 5 << 20, "{}", archived.bytes_uploaded);
 }
 
 #[test]

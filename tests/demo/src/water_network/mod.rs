@@ -30,7 +30,7 @@ pub struct Reading {
     pub temperature: Option<f64>,
     /// m³ since the meter was installed
     pub volume: f64,
-    /// 0 to 100
+    /// Quality of the reading, 0 to 1
     pub quality_score: f64,
 }
 

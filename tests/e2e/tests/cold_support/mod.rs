@@ -28,7 +28,7 @@ pub fn storage_client(emulator: &strata_servers::BigQuery) -> ColdClient {
 
 /// No credentials, and short patience.
 pub fn config(endpoint: &str) -> ColdConfig {
-    let mut config = ColdConfig::new(strata_servers::bigquery::PROJECT);
+    let mut config = ColdConfig::new(strata_servers::PROJECT);
     config.endpoint = Some(endpoint.to_owned());
     config.credentials = Credentials::None;
     config.max_bytes_billed = 123_456_789;

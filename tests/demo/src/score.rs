@@ -1,0 +1,72 @@
+//! How good the detection was: which of the known events an alarm met, and how many alarms met none.
+
+use series::time::Micros;
+
+/// An anomaly as the database stores it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alarm {
+    pub key: String,
+    pub start: Micros,
+    pub end: Micros,
+}
+
+/// Something that was known to be wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// Keys at which it shows; the first is where it happened.
+    pub keys: Vec<String>,
+    pub start: Micros,
+    pub end: Micros,
+}
+
+impl Known {
+    fn meets(&self, alarm: &Alarm) -> bool {
+        alarm.start <= self.end && alarm.end >= self.start
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Score {
+    /// One per known event.
+    pub found: Vec<bool>,
+    pub alarms: usize,
+    pub alarms_elsewhere: usize,
+}
+
+/// An event is found if an alarm at its place overlaps it. An alarm is elsewhere if no event shows at its key then.
+pub fn score(known: &[Known], alarms: &[Alarm]) -> Score {
+    let found = known
+        .iter()
+        .map(|event| alarms.iter().any(|alarm| event.keys.first() == Some(&alarm.key) && event.meets(alarm)))
+        .collect();
+    let explained =
+        |alarm: &&Alarm| known.iter().any(|event| event.keys.contains(&alarm.key) && event.meets(alarm));
+    let explained = alarms.iter().filter(explained).count();
+    Score { found, alarms: alarms.len(), alarms_elsewhere: alarms.len() - explained }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alarm(key: &str, start: Micros, end: Micros) -> Alarm {
+        Alarm { key: key.into(), start, end }
+    }
+
+    #[test]
+    fn alarms_are_matched_by_place_and_time() {
+        let burst = Known { keys: vec!["A".into(), "B".into()], start: 10, end: 20 };
+        let leak = Known { keys: vec!["C".into()], start: 10, end: 20 };
+        let alarms = [alarm("A", 20, 25), alarm("B", 12, 13), alarm("C", 21, 30), alarm("D", 12, 13)];
+        let score = score(&[burst, leak], &alarms);
+        assert_eq!(score.found, [true, false]);
+        assert_eq!((score.alarms, score.alarms_elsewhere), (4, 2));
+    }
+
+    #[test]
+    fn an_event_seen_only_by_its_neighbours_is_not_found() {
+        let burst = Known { keys: vec!["A".into(), "B".into()], start: 10, end: 20 };
+        let score = score(&[burst], &[alarm("B", 12, 13)]);
+        assert_eq!((score.found, score.alarms_elsewhere), (vec![false], 0));
+    }
+}

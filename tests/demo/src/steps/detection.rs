@@ -1,0 +1,85 @@
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use postgres::Client;
+use series::time::{MICROS_PER_HOUR, Micros};
+use strata_demo::nab;
+use strata_demo::water_network::{self, Event, EventKind, NODES, Network};
+
+use super::jobs;
+use crate::report::{self, count};
+use crate::score::{Alarm, Known, Score, score};
+
+/// Detectors look at windows of the past: an alarm just after a repair is still about the event.
+const AFTERMATH: Micros = MICROS_PER_HOUR;
+
+/// Runs the detection and compares what it stored with what is known.
+pub fn run(client: &mut Client, network: &Network, corpus: &[nab::Series], end: Micros) -> Result<()> {
+    report::step("SELECT strata.run_job('anomaly_detection')", |_| {
+        let done = jobs::run(client, "anomaly_detection")?;
+        Ok(format!("{} readings judged, in order and without look-ahead", count(done.rows)))
+    })?;
+    report::step("  simulated water network", |_| Ok(judge_network(network, &alarms(client, "water_infrastructure.sensor_readings", end)?)))?;
+    report::step("  real measurements", |_| Ok(judge_corpus(corpus, &alarms(client, "demo.measurements", end)?)))
+}
+
+fn alarms(client: &mut Client, table: &str, end: Micros) -> Result<Vec<Alarm>> {
+    let sql = "SELECT key, started_at, ended_at FROM strata.anomalies WHERE relation = $1::text::regclass";
+    let rows = client.query(sql, &[&table])?;
+    Ok(rows
+        .iter()
+        .map(|row| Alarm {
+            key: row.get(0),
+            start: row.get::<_, DateTime<Utc>>(1).timestamp_micros(),
+            end: row.get::<_, Option<DateTime<Utc>>>(2).map_or(end, |time| time.timestamp_micros()),
+        })
+        .collect())
+}
+
+fn judge_network(network: &Network, alarms: &[Alarm]) -> String {
+    let events: Vec<&Event> = network.events.iter().filter(|event| event.kind.shows_in_values()).collect();
+    let known: Vec<Known> = events.iter().map(|event| known_event(event)).collect();
+    let score = score(&known, alarms);
+    let per_kind = EventKind::ALL.into_iter().filter(|kind| kind.shows_in_values()).map(|kind| {
+        let of_kind = || events.iter().zip(&score.found).filter(move |(event, _)| event.kind == kind);
+        format!("{} of {} {}", of_kind().filter(|(_, found)| **found).count(), of_kind().count(), plural(kind))
+    });
+    format!(
+        "{} of {} simulated events found ({}); {}",
+        hits(&score),
+        events.len(),
+        per_kind.collect::<Vec<_>>().join(", "),
+        elsewhere(&score)
+    )
+}
+
+fn judge_corpus(corpus: &[nab::Series], alarms: &[Alarm]) -> String {
+    let known: Vec<Known> = corpus
+        .iter()
+        .flat_map(|series| series.windows.iter().map(|&(start, end)| Known { keys: vec![series.name.clone()], start, end }))
+        .collect();
+    let score = score(&known, alarms);
+    format!("{} of {} labelled windows found; {}", hits(&score), known.len(), elsewhere(&score))
+}
+
+/// A burst shows in the pressure of its whole zone.
+fn known_event(event: &Event) -> Known {
+    let mut keys = vec![event.node.to_owned()];
+    if event.kind == EventKind::Burst
+        && let Some(place) = water_network::find(event.node)
+    {
+        keys.extend(NODES.iter().filter(|node| node.zone == place.zone && node.id != place.id).map(|node| node.id.to_owned()));
+    }
+    Known { keys, start: event.start, end: event.end + AFTERMATH }
+}
+
+fn plural(kind: EventKind) -> String {
+    format!("{}s", kind.name())
+}
+
+fn hits(score: &Score) -> usize {
+    score.found.iter().filter(|found| **found).count()
+}
+
+fn elsewhere(score: &Score) -> String {
+    format!("{} of {} alarms fell elsewhere", count(score.alarms_elsewhere), count(score.alarms))
+}
