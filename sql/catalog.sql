@@ -7,7 +7,7 @@ CREATE TABLE strata.sources (
     measures      name[] NOT NULL CHECK (cardinality(measures) > 0),
     hot           interval CHECK (hot > interval '0'),
     warm          interval CHECK (warm > interval '0'),
-    cold          text,
+    cold          text UNIQUE,
     drop_archived boolean NOT NULL DEFAULT false CHECK (cold IS NOT NULL OR NOT drop_archived),
     archive_owner text,
     attached_at   timestamptz NOT NULL DEFAULT now()

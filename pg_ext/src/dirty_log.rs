@@ -167,7 +167,9 @@ impl Drop for Snapshot {
 #[pg_guard]
 unsafe extern "C-unwind" fn at_transaction_end(event: pg_sys::XactEvent::Type, _arg: *mut c_void) {
     match event {
-        pg_sys::XactEvent::XACT_EVENT_PRE_COMMIT | pg_sys::XactEvent::XACT_EVENT_PRE_PREPARE => write_noted().or_raise(),
+        pg_sys::XactEvent::XACT_EVENT_PRE_COMMIT | pg_sys::XactEvent::XACT_EVENT_PRE_PREPARE => {
+            write_noted().or_raise()
+        }
         pg_sys::XactEvent::XACT_EVENT_ABORT => {
             NOTED.take();
             QUIET.set(false);
@@ -185,7 +187,11 @@ unsafe extern "C-unwind" fn strata_note_dirty(fcinfo: pg_sys::FunctionCallInfo) 
     // SAFETY: PostgreSQL calls a trigger function with its TriggerData as context.
     let data = unsafe { trigger_data(fcinfo) };
     let Some(data) = data else {
-        Failure::new(PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, "strata.note_dirty was not called as a trigger").raise();
+        Failure::new(
+            PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+            "strata.note_dirty was not called as a trigger",
+        )
+        .raise();
     };
     if !QUIET.get() {
         // SAFETY: `data` is what PostgreSQL passed for this call.
@@ -198,7 +204,8 @@ unsafe fn trigger_data<'a>(fcinfo: pg_sys::FunctionCallInfo) -> Option<&'a pg_sy
     // SAFETY: fcinfo is valid for the call; the node tag tells what context is.
     unsafe {
         let context = (*fcinfo).context;
-        (!context.is_null() && (*context).type_ == pg_sys::NodeTag::T_TriggerData).then(|| &*context.cast::<pg_sys::TriggerData>())
+        (!context.is_null() && (*context).type_ == pg_sys::NodeTag::T_TriggerData)
+            .then(|| &*context.cast::<pg_sys::TriggerData>())
     }
 }
 
@@ -214,7 +221,9 @@ unsafe fn note_event(data: &pg_sys::TriggerData) {
     unsafe {
         let descriptor = (*data.tg_relation).rd_att;
         for tuple in [data.tg_trigtuple, data.tg_newtuple] {
-            if !tuple.is_null() && let Some(day) = day_of_row(tuple, descriptor, column) {
+            if !tuple.is_null()
+                && let Some(day) = day_of_row(tuple, descriptor, column)
+            {
                 note(source_id, [day]);
             }
         }
@@ -223,8 +232,9 @@ unsafe fn note_event(data: &pg_sys::TriggerData) {
 
 unsafe fn trigger_arguments(trigger: &pg_sys::Trigger) -> (i32, &CStr) {
     // SAFETY: tgargs holds tgnargs C strings.
-    let arguments: Vec<&CStr> =
-        (0..trigger.tgnargs as usize).map(|i| unsafe { CStr::from_ptr(*trigger.tgargs.add(i) as *const c_char) }).collect();
+    let arguments: Vec<&CStr> = (0..trigger.tgnargs as usize)
+        .map(|i| unsafe { CStr::from_ptr(*trigger.tgargs.add(i) as *const c_char) })
+        .collect();
     match arguments[..] {
         [source, column] => match source.to_str().ok().and_then(|text| text.parse().ok()) {
             Some(source_id) => (source_id, column),
@@ -269,7 +279,8 @@ fn time_column_is_gone(column: &CStr) -> ! {
 /// TRUNCATE names no rows: every day between the first and the last is noted.
 fn days_of_table(relation: pg_sys::Oid, column: &CStr) -> Result<Vec<Day>> {
     let column = column.to_string_lossy();
-    crate::source::span_of_days(relation, &column).map(|span| span.map_or_else(Vec::new, |(first, last)| (first.0..=last.0).map(Day).collect()))
+    crate::source::span_of_days(relation, &column)
+        .map(|span| span.map_or_else(Vec::new, |(first, last)| (first.0..=last.0).map(Day).collect()))
 }
 
 crate::v1_function!(pg_finfo_strata_note_dirty);

@@ -206,7 +206,11 @@ unsafe extern "C-unwind" fn check_url_without_password(
 }
 
 fn text(setting: &GucSetting<Option<CString>>) -> Option<String> {
-    setting.get().and_then(|value| value.into_string().ok()).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    setting
+        .get()
+        .and_then(|value| value.into_string().ok())
+        .map(|value| value.trim().to_owned())
+        .filter(|value| !value.is_empty())
 }
 
 fn millis(setting: &GucSetting<i32>) -> Duration {

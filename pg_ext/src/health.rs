@@ -1,5 +1,6 @@
 //! `strata.health()`: what works, what does not, and what to do about it.
 
+use crate::as_user::AsUser;
 use crate::failure::{Failure, OrRaise, Result};
 use crate::interrupts::BackendWait;
 use crate::source::Source;
@@ -52,7 +53,12 @@ fn version() -> Result<Line> {
         return Ok(line("extension", OK, format!("version {library}"), None));
     }
     let detail = format!("the catalog is of version {catalog}, the library of {library}");
-    Ok(line("extension", ERROR, detail, Some("ALTER EXTENSION strata UPDATE; restart the server if the library is the older one.")))
+    Ok(line(
+        "extension",
+        ERROR,
+        detail,
+        Some("ALTER EXTENSION strata UPDATE; restart the server if the library is the older one."),
+    ))
 }
 
 fn schedule() -> Line {
@@ -72,7 +78,12 @@ fn redis(sources: &[Source]) -> Result<Vec<Line>> {
         Ok(None) => {
             let wanted = sources.iter().any(|source| source.hot.is_some());
             let status = if wanted { WARNING } else { OK };
-            return Ok(vec![line("redis", status, "no server is configured", Some("ALTER SYSTEM SET strata.redis_url = 'redis://host:6379';"))]);
+            return Ok(vec![line(
+                "redis",
+                status,
+                "no server is configured",
+                Some("ALTER SYSTEM SET strata.redis_url = 'redis://host:6379';"),
+            )]);
         }
         Err(failure) => return Ok(vec![failed("redis", failure)]),
     };
@@ -95,7 +106,8 @@ fn pending(client: &HotClient, source: &Source) -> Line {
         Ok(info) => {
             let hot = source.hot.unwrap_or(i64::MAX);
             let age = info.oldest_pending.map_or(0, |oldest| chrono::Utc::now().timestamp_micros() - oldest);
-            let detail = format!("{} series, {} samples, {} not yet in the table", info.series, info.samples, info.pending);
+            let detail =
+                format!("{} series, {} samples, {} not yet in the table", info.series, info.samples, info.pending);
             if age > hot {
                 line(component, WARNING, detail, Some("The flush is behind: see strata.job_status."))
             } else {
@@ -140,7 +152,13 @@ fn jobs() -> Result<Vec<Line>> {
                 (_, true) => format!("paused; last run: {status}"),
                 _ => status,
             };
-            let level = if bad { ERROR } else if paused { WARNING } else { OK };
+            let level = if bad {
+                ERROR
+            } else if paused {
+                WARNING
+            } else {
+                OK
+            };
             lines.push((component, level.to_owned(), detail, row.get::<String>(4)?.filter(|_| bad)));
         }
         Ok(lines)
@@ -150,12 +168,14 @@ fn jobs() -> Result<Vec<Line>> {
 /// What an operator may have changed about an attached table since.
 fn table(source: &Source) -> Result<Line> {
     let component = format!("source {}", source.name);
+    // refused samples are for operators to read, their number is for everybody
+    let user = AsUser::catalog_owner();
     let (triggers, rejected, overdue) = Spi::connect(|client| -> Result<_> {
         let row = client
             .select(
                 "SELECT (SELECT count(*) FROM pg_trigger WHERE tgrelid = $1 AND tgenabled <> 'D'
                            AND tgname IN ('strata_note_dirty', 'strata_note_truncate')),
-                        (SELECT reltuples FROM pg_class WHERE oid = 'strata.rejected_samples'::regclass)::bigint,
+                        (SELECT count(*) FROM strata.rejected_samples WHERE source_id = $2),
                         (SELECT count(*) FROM strata.dirty_days d JOIN strata.sources s USING (source_id)
                          WHERE d.source_id = $2 AND d.consumer = 'archive' AND s.warm IS NOT NULL
                            AND d.day < (now() - s.warm - interval '2 days')::date)",
@@ -165,20 +185,36 @@ fn table(source: &Source) -> Result<Line> {
             .first();
         Ok((row.get::<i64>(1)?.unwrap_or(0), row.get::<i64>(2)?.unwrap_or(0), row.get::<i64>(3)?.unwrap_or(0)))
     })?;
+    drop(user);
     if triggers < 2 {
         let hint = "strata.detach the table and attach it again; then changed rows reach rollups and archive.";
-        return Ok(line(component, ERROR, format!("triggers of table {} are missing or disabled", source.table), Some(hint)));
+        return Ok(line(
+            component,
+            ERROR,
+            format!("triggers of table {} are missing or disabled", source.table),
+            Some(hint),
+        ));
     }
     if source.archive_owner.as_deref().is_some_and(|owner| owner != manifest::owner().as_str()) {
         let hint = "If this database is to write it from now on: SELECT strata.take_over_archive('…'); otherwise attach with another table.";
-        return Ok(line(component, WARNING, "its archive belongs to another database, of which this one is a copy", Some(hint)));
+        return Ok(line(
+            component,
+            WARNING,
+            "its archive belongs to another database, of which this one is a copy",
+            Some(hint),
+        ));
     }
     if overdue > 0 {
         let detail = format!("{overdue} days wait for the archive longer than they should");
         return Ok(line(component, WARNING, detail, Some("See strata.job_status for the archive job.")));
     }
     if rejected > 0 {
-        return Ok(line(component, WARNING, "the table refused samples from Redis", Some("SELECT * FROM strata.rejected_samples;")));
+        return Ok(line(
+            component,
+            WARNING,
+            format!("the table refused {rejected} samples from Redis"),
+            Some("SELECT * FROM strata.rejected_samples;"),
+        ));
     }
     Ok(line(component, OK, format!("table {}", source.table), None))
 }

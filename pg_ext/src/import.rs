@@ -210,8 +210,11 @@ fn text(cell: Cell) -> Option<String> {
 fn renamed_columns(columns: Option<JsonB>) -> Result<Vec<(String, String)>> {
     let Some(JsonB(columns)) = columns else { return Ok(Vec::new()) };
     let wrong = || {
-        Failure::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "columns must map names of the table to names in BigQuery")
-            .hint("For example: '{\"node_id\": \"sensor\"}'.")
+        Failure::new(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            "columns must map names of the table to names in BigQuery",
+        )
+        .hint("For example: '{\"node_id\": \"sensor\"}'.")
     };
     let object = columns.as_object().ok_or_else(wrong)?;
     object.iter().map(|(here, there)| Ok((here.clone(), there.as_str().ok_or_else(wrong)?.to_owned()))).collect()

@@ -48,7 +48,8 @@ pub fn of_days(source_id: i32, days: impl Iterator<Item = Day>) -> Result<HashMa
         )?;
         let mut entries = HashMap::new();
         for row in rows {
-            let (Some(day), Some(hash), Some(state)) = (row.get::<Date>(1)?, row.get::<String>(2)?, row.get::<String>(3)?)
+            let (Some(day), Some(hash), Some(state)) =
+                (row.get::<Date>(1)?, row.get::<String>(2)?, row.get::<String>(3)?)
             else {
                 continue;
             };
@@ -61,7 +62,10 @@ pub fn of_days(source_id: i32, days: impl Iterator<Item = Day>) -> Result<HashMa
 
 pub fn parse(hash: &str) -> Result<ContentHash> {
     hash.parse().map_err(|_| {
-        Failure::new(PgSqlErrorCode::ERRCODE_DATA_CORRUPTED, format!("\"{hash}\" in strata.manifest is not a content hash"))
+        Failure::new(
+            PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+            format!("\"{hash}\" in strata.manifest is not a content hash"),
+        )
     })
 }
 

@@ -84,21 +84,28 @@ mod tests {
     #[pg_test]
     fn the_latest_reading_is_the_newest_of_each_key() {
         attached_table();
-        let newest = count("SELECT count(*) FROM strata.latest(NULL::public.readings) l JOIN (SELECT k, max(t) AS t FROM public.readings GROUP BY k) m USING (k, t)");
+        let newest = count(
+            "SELECT count(*) FROM strata.latest(NULL::public.readings) l JOIN (SELECT k, max(t) AS t FROM public.readings GROUP BY k) m USING (k, t)",
+        );
         assert_eq!(newest, 3);
     }
 
     #[pg_test]
     fn a_range_in_the_table_is_explained_as_warm() {
         attached_table();
-        let tiers = Spi::get_one::<Vec<String>>("SELECT array_agg(tier) FROM strata.explain('public.readings', '-infinity', 'infinity')");
+        let tiers = Spi::get_one::<Vec<String>>(
+            "SELECT array_agg(tier) FROM strata.explain('public.readings', '-infinity', 'infinity')",
+        );
         assert_eq!(tiers.expect("a plan"), Some(vec!["warm".to_owned()]));
     }
 
     #[pg_test(error = "9 is not a quantile")]
     fn a_quantile_above_one_is_refused() {
         attached_table();
-        Spi::run("SELECT * FROM strata.buckets('public.readings', '1 hour', '-infinity', 'infinity', quantiles => '{9}')").expect("raises");
+        Spi::run(
+            "SELECT * FROM strata.buckets('public.readings', '1 hour', '-infinity', 'infinity', quantiles => '{9}')",
+        )
+        .expect("raises");
     }
 
     #[pg_test(error = "a rollup state cannot be read: unknown format version 7")]

@@ -101,7 +101,9 @@ fn read_cell(view: &RowView, position: usize, column: &Column) -> Result<Cell> {
             None => None,
         },
         ColumnKind::Date => match view.get::<pgrx::datum::Date>(position) {
-            Some(date) => Some(Cell::Date(finite((!date.is_infinity()).then_some(date), column).map(|date| pg_time::day(date).0)?)),
+            Some(date) => Some(Cell::Date(
+                finite((!date.is_infinity()).then_some(date), column).map(|date| pg_time::day(date).0)?,
+            )),
             None => None,
         },
     };
@@ -150,7 +152,10 @@ fn numeric_kind(modifier: i32) -> ColumnKind {
 }
 
 fn unfit(error: ShapeError, source: &Source) -> Failure {
-    Failure::new(PgSqlErrorCode::ERRCODE_INVALID_TABLE_DEFINITION, format!("table {} cannot have a cold tier", source.table))
-        .detail(error.to_string())
-        .hint("Rename or drop the column, or detach the table and attach it without cold.")
+    Failure::new(
+        PgSqlErrorCode::ERRCODE_INVALID_TABLE_DEFINITION,
+        format!("table {} cannot have a cold tier", source.table),
+    )
+    .detail(error.to_string())
+    .hint("Rename or drop the column, or detach the table and attach it without cold.")
 }

@@ -207,11 +207,8 @@ fn open_cursor(sql: &str, arguments: &[DatumWithOid]) -> Result<pg_sys::Portal> 
     let sql = c_string(sql)?;
     // SAFETY: the parameter list lives in the SPI memory context, as long as the portal.
     let portal = unsafe {
-        let options = pg_sys::SPIParseOpenOptions {
-            params: parameter_list(arguments),
-            cursorOptions: 0,
-            read_only: true,
-        };
+        let options =
+            pg_sys::SPIParseOpenOptions { params: parameter_list(arguments), cursorOptions: 0, read_only: true };
         pg_sys::SPI_cursor_parse_open(std::ptr::null(), sql.as_ptr(), &options)
     };
     if portal.is_null() { Err(refused("a cursor")) } else { Ok(portal) }

@@ -75,8 +75,11 @@ impl Source {
         let table: String = required(row, 4)?;
         let key_column: String = required(row, 8)?;
         let key_type = row.get::<String>(9)?.ok_or_else(|| {
-            Failure::new(PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN, format!("key column \"{key_column}\" of table {table} is gone"))
-                .hint("Rename it back, or strata.detach the table and attach it again with the new name.")
+            Failure::new(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+                format!("key column \"{key_column}\" of table {table} is gone"),
+            )
+            .hint("Rename it back, or strata.detach the table and attach it again with the new name.")
         })?;
         Ok(Self {
             id: required(row, 1)?,

@@ -81,7 +81,15 @@ pub fn read_request<'a>(
     segment: Segment,
     keys: Option<&'a [String]>,
 ) -> ReadRequest<'a> {
-    ReadRequest { table, shape: &columns.shape, from: segment.from, to: segment.to, keys, purpose: "rows", use_cache: true }
+    ReadRequest {
+        table,
+        shape: &columns.shape,
+        from: segment.from,
+        to: segment.to,
+        keys,
+        purpose: "rows",
+        use_cache: true,
+    }
 }
 
 impl From<ColdError> for Failure {

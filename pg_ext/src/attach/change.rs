@@ -35,7 +35,10 @@ fn detach_relation(relation: pg_sys::Oid, force: bool) -> Result<()> {
             PgSqlErrorCode::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
             format!("{only_cold} days of table {} are in BigQuery only", source.table),
         )
-        .detail(format!("They stay in {}, but strata.rows would no longer find them.", source.cold.as_deref().unwrap_or("the archive")))
+        .detail(format!(
+            "They stay in {}, but strata.rows would no longer find them.",
+            source.cold.as_deref().unwrap_or("the archive")
+        ))
         .hint("Bring them back first with strata.restore, or detach with force => true."));
     }
     for trigger in ["strata_note_dirty", "strata_note_truncate"] {
@@ -104,13 +107,19 @@ fn alter(
 ) -> Result<()> {
     check_owner(relation)?;
     let source = Source::of_relation(relation)?;
-    check_cold(cold)?;
+    check_cold(relation, cold)?;
     if let (Some(old), Some(new)) = (&source.cold, cold)
         && old != new
-        && Spi::get_one_with_args::<bool>("SELECT EXISTS (SELECT FROM strata.manifest WHERE source_id = $1)", &[source.id.into()])? == Some(true)
+        && Spi::get_one_with_args::<bool>(
+            "SELECT EXISTS (SELECT FROM strata.manifest WHERE source_id = $1)",
+            &[source.id.into()],
+        )? == Some(true)
     {
-        return Err(Failure::new(PgSqlErrorCode::ERRCODE_OBJECT_IN_USE, format!("the archive of table {} is in {old}", source.table))
-            .hint("Copy that BigQuery table, then strata.detach(…, force => true) and attach with the new one."));
+        return Err(Failure::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
+            format!("the archive of table {} is in {old}", source.table),
+        )
+        .hint("Copy that BigQuery table, then strata.detach(…, force => true) and attach with the new one."));
     }
     let _user = AsUser::catalog_owner();
     Spi::run_with_args(

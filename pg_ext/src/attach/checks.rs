@@ -53,10 +53,18 @@ pub fn check_relation(relation: pg_sys::Oid) -> Result<()> {
     )?;
     let name = source::relation_name(relation);
     match (kind.as_deref(), persistence.as_deref()) {
-        (Some("r" | "p"), Some("p" | "u")) => {}
+        (Some("r" | "p"), Some("p")) => {}
+        (Some("r" | "p"), Some("u")) => {
+            return Err(Failure::new(PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE, format!("{name} is an unlogged table"))
+                .detail("A crash empties it, after Redis has forgotten what was flushed.")
+                .hint(format!("ALTER TABLE {name} SET LOGGED;")));
+        }
         (Some("r" | "p"), _) => {
-            return Err(Failure::new(PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE, format!("{name} is a temporary table"))
-                .detail("Background workers cannot see it."));
+            return Err(Failure::new(
+                PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+                format!("{name} is a temporary table"),
+            )
+            .detail("Background workers cannot see it."));
         }
         _ => {
             return Err(Failure::new(PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE, format!("{name} is not a table"))
@@ -69,8 +77,11 @@ pub fn check_relation(relation: pg_sys::Oid) -> Result<()> {
         &[relation.into()],
     )?;
     if inner == Some(true) {
-        return Err(Failure::new(PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE, format!("{name} is a part of another table or of the system"))
-            .hint("Attach the table that holds it."));
+        return Err(Failure::new(
+            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+            format!("{name} is a part of another table or of the system"),
+        )
+        .hint("Attach the table that holds it."));
     }
     Ok(())
 }
@@ -142,9 +153,12 @@ fn check_not_null(column: &Column, table: &str) -> Result<()> {
     if column.not_null {
         return Ok(());
     }
-    Err(Failure::new(PgSqlErrorCode::ERRCODE_INVALID_TABLE_DEFINITION, format!("column \"{}\" of table {table} allows NULL", column.name))
-        .detail("Key and time tell one reading from another.")
-        .hint(format!("Forbid it: ALTER TABLE {table} ALTER COLUMN {} SET NOT NULL;", quote::ident(&column.name))))
+    Err(Failure::new(
+        PgSqlErrorCode::ERRCODE_INVALID_TABLE_DEFINITION,
+        format!("column \"{}\" of table {table} allows NULL", column.name),
+    )
+    .detail("Key and time tell one reading from another.")
+    .hint(format!("Forbid it: ALTER TABLE {table} ALTER COLUMN {} SET NOT NULL;", quote::ident(&column.name))))
 }
 
 /// The flush upserts on key and time, so a complete, immediate unique index on exactly these must exist.
@@ -170,8 +184,20 @@ pub fn check_unique_index(relation: pg_sys::Oid, time: &str, key: &str, table: &
     .hint(format!("Add it: CREATE UNIQUE INDEX ON {table} ({}, {});", quote::ident(key), quote::ident(time))))
 }
 
-pub fn check_cold(cold: Option<&str>) -> Result<()> {
+pub fn check_cold(relation: pg_sys::Oid, cold: Option<&str>) -> Result<()> {
     let Some(cold) = cold else { return Ok(()) };
+    let taken = Spi::get_one_with_args::<String>(
+        "SELECT min(relation::text) FROM strata.sources WHERE cold = $1 AND relation <> $2::oid",
+        &[cold.into(), relation.into()],
+    )?;
+    if let Some(other) = taken {
+        return Err(Failure::new(
+            PgSqlErrorCode::ERRCODE_DUPLICATE_OBJECT,
+            format!("the BigQuery table {cold} is the archive of table {other}"),
+        )
+        .detail("Archiving a day of one would remove the other's rows.")
+        .hint("Give each source a BigQuery table of its own."));
+    }
     let word = |text: &str| {
         !text.is_empty() && text.len() <= 1024 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     };
@@ -184,14 +210,18 @@ pub fn check_cold(cold: Option<&str>) -> Result<()> {
 
 pub fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.chars().any(|c| matches!(c, ':' | '{' | '}') || c.is_whitespace() || c.is_control()) {
-        return Err(Failure::new(PgSqlErrorCode::ERRCODE_INVALID_NAME, format!("\"{name}\" cannot be the name of a source"))
-            .detail("It is the part of a Redis key before the colon: no colon, brace or white space.")
-            .hint("Give it another: name => 'readings'."));
+        return Err(Failure::new(
+            PgSqlErrorCode::ERRCODE_INVALID_NAME,
+            format!("\"{name}\" cannot be the name of a source"),
+        )
+        .detail("It is the part of a Redis key before the colon: no colon, brace or white space.")
+        .hint("Give it another: name => 'readings'."));
     }
     Ok(())
 }
 
 pub fn relation_base_name(relation: pg_sys::Oid) -> Result<String> {
-    let name = Spi::get_one_with_args::<String>("SELECT relname::text FROM pg_class WHERE oid = $1", &[relation.into()])?;
+    let name =
+        Spi::get_one_with_args::<String>("SELECT relname::text FROM pg_class WHERE oid = $1", &[relation.into()])?;
     Ok(name.unwrap_or_default())
 }

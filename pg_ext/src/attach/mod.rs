@@ -110,7 +110,7 @@ impl Request<'_> {
             return Err(Failure::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "warm is shorter than hot")
                 .detail("A day would leave the table while Redis still holds samples of it."));
         }
-        check_cold(self.cold)?;
+        check_cold(self.relation, self.cold)?;
         if self.drop_archived && self.cold.is_none() {
             return Err(Failure::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "drop_archived needs a cold tier")
                 .hint("Name the BigQuery table: cold => 'dataset.table'."));

@@ -136,10 +136,9 @@ impl<'a> Replay<'a> {
     }
 
     fn take_snapshot(&mut self, day: Day) {
-        let states = self
-            .watches
-            .iter()
-            .flat_map(|(key, watches)| watches.iter().enumerate().map(move |(m, watch)| (key.clone(), m, watch.save())));
+        let states = self.watches.iter().flat_map(|(key, watches)| {
+            watches.iter().enumerate().map(move |(m, watch)| (key.clone(), m, watch.save()))
+        });
         self.snapshots.insert(day, states.collect());
     }
 
@@ -162,7 +161,10 @@ impl<'a> Replay<'a> {
         Ok(new)
     }
 
-    fn remove_unsupported(&self, kept: Vec<(String, String, TimestampWithTimeZone)>) -> std::result::Result<(), Failure> {
+    fn remove_unsupported(
+        &self,
+        kept: Vec<(String, String, TimestampWithTimeZone)>,
+    ) -> std::result::Result<(), Failure> {
         let mut columns: (Vec<String>, Vec<String>, Vec<TimestampWithTimeZone>) = Default::default();
         for (key, measure, start) in kept {
             columns.0.push(key);

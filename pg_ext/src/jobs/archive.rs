@@ -63,7 +63,8 @@ fn archive_dirty_days(source: &Source, limit: Limit) -> Result<JobOutcome> {
     let client = tiers::cold()?;
     let table = tiers::archive_table(&client, source)?;
     let shape = work.columns.shape.clone();
-    let archive = ArchiveTable::open(&BackendWait, &client, table, shape, &source.name, &work.owner, false).map_err(Failure::from)?;
+    let archive = ArchiveTable::open(&BackendWait, &client, table, shape, &source.name, &work.owner, false)
+        .map_err(Failure::from)?;
     transaction(ACTIVITY, || manifest::remember_owner(source.id, &work.owner).map_err(JobError::from))?;
     let mut archived = 0;
     for dirty in &work.days {
@@ -111,10 +112,7 @@ fn record(
     done: &Archived,
     rows: &[Row],
 ) -> std::result::Result<(), Failure> {
-    let entry = Entry {
-        content: done.day_content,
-        state: if dropped { State::Dropped } else { State::Archived },
-    };
+    let entry = Entry { content: done.day_content, state: if dropped { State::Dropped } else { State::Archived } };
     if dropped && !drop_days::remove_late_rows(source, columns, dirty.day, stored_day::content(columns, rows))? {
         // the rows changed meanwhile: the archive has what was read, the day stays noted and its turn comes again
         return manifest::record(source.id, dirty.day, &entry, done);

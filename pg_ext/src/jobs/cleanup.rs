@@ -26,7 +26,10 @@ pub fn cleanup() -> Result<JobOutcome> {
                AND r.bucket >= (m.day::timestamp AT TIME ZONE 'UTC') AND r.bucket < ((m.day + 1)::timestamp AT TIME ZONE 'UTC')",
             &[],
         )?;
-        rows += delete("DELETE FROM strata.dirty_log d WHERE NOT EXISTS (SELECT FROM strata.sources s WHERE s.source_id = d.source_id)", &[])?;
+        rows += delete(
+            "DELETE FROM strata.dirty_log d WHERE NOT EXISTS (SELECT FROM strata.sources s WHERE s.source_id = d.source_id)",
+            &[],
+        )?;
         Ok::<_, JobError>(JobOutcome { rows, ..JobOutcome::default() })
     })
 }

@@ -44,7 +44,9 @@ pub fn drop_archived(source: &Source, limit: Limit) -> Result<Option<String>> {
     let text = match (dropped, kept) {
         (0, 0) => return Ok(None),
         (_, 0) => format!("{dropped} days dropped from the table"),
-        _ => format!("{dropped} days dropped from the table, {kept} kept because they changed after they were archived"),
+        _ => {
+            format!("{dropped} days dropped from the table, {kept} kept because they changed after they were archived")
+        }
     };
     Ok(Some(text))
 }
@@ -73,7 +75,8 @@ fn eligible_days(source_id: i32, limit: Limit) -> std::result::Result<BTreeMap<D
 
 /// Groups parts that share a day; days outside any part leave by DELETE, each by itself.
 fn units(eligible: &BTreeMap<Day, ContentHash>, parts: Vec<Part>, limit: Limit) -> Vec<Unit> {
-    let eligible_of = |days: &[Day]| days.iter().copied().filter(|day| eligible.contains_key(day)).collect::<BTreeSet<_>>();
+    let eligible_of =
+        |days: &[Day]| days.iter().copied().filter(|day| eligible.contains_key(day)).collect::<BTreeSet<_>>();
     let mut units: Vec<Unit> = Vec::new();
     for part in parts {
         let days: Vec<Day> = part.days().collect();

@@ -71,6 +71,7 @@ struct Rejected {
 
 impl Table<'_> {
     fn write_batch(&self, pending: &Pending) -> Result<Written> {
+        commit_durably()?;
         let total = pending.rows() as u64;
         let mut rejected = unknown_measures(self.source, pending);
         for layer in layers_of_distinct_keys(&pending.series) {
@@ -123,7 +124,8 @@ impl Table<'_> {
         let names: Vec<String> = source.measures.iter().map(|measure| quote::ident(measure)).collect();
         let selected: String = (0..names.len()).map(|m| format!(", h.m{m}")).collect();
         let merged: Vec<String> = names.iter().map(|name| format!("coalesce(excluded.{name}, t.{name})")).collect();
-        let assigned: Vec<String> = names.iter().zip(&merged).map(|(name, value)| format!("{name} = {value}")).collect();
+        let assigned: Vec<String> =
+            names.iter().zip(&merged).map(|(name, value)| format!("{name} = {value}")).collect();
         let present: Vec<String> = names.iter().map(|name| format!("t.{name}")).collect();
         format!(
             "INSERT INTO {table} AS t ({time}, {key}, {columns})
@@ -175,6 +177,12 @@ impl Table<'_> {
         )?;
         Ok(id.expect("INSERT … RETURNING returns its row"))
     }
+}
+
+/// Redis forgets what is acknowledged, so the commit before the acknowledgement must be on disk.
+fn commit_durably() -> Result<()> {
+    Spi::run("SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'")?;
+    Ok(())
 }
 
 /// Data exceptions, constraint violations, and what triggers of the table raise; anything else may pass, so the samples

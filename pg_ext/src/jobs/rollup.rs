@@ -20,7 +20,8 @@ use std::collections::{BTreeMap, HashMap};
 const WIDTHS: [(i32, bool); 3] = [(300, false), (3_600, true), (86_400, true)];
 
 pub fn rollup(source: &Source) -> Result<JobOutcome> {
-    let days = transaction("strata: rollup", || dirty_log::pending(source.id, Consumer::Rollup).map_err(JobError::from))?;
+    let days =
+        transaction("strata: rollup", || dirty_log::pending(source.id, Consumer::Rollup).map_err(JobError::from))?;
     let mut buckets = 0;
     for dirty in &days {
         buckets += transaction("strata: rollup", || rollup_day(source, *dirty).map_err(JobError::from))?;

@@ -145,7 +145,10 @@ fn checked_width(width: &Interval) -> Result<Micros> {
     }
     let micros = pg_time::interval_micros(width);
     if micros <= 0 {
-        return Err(Failure::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "the width of a bucket must be positive"));
+        return Err(Failure::new(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            "the width of a bucket must be positive",
+        ));
     }
     Ok(micros)
 }
@@ -153,11 +156,10 @@ fn checked_width(width: &Interval) -> Result<Micros> {
 fn check_quantiles(quantiles: &[f64]) -> Result<()> {
     match quantiles.iter().find(|q| !(0.0..=1.0).contains(*q)) {
         None => Ok(()),
-        Some(wrong) => Err(Failure::new(
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-            format!("{wrong} is not a quantile"),
-        )
-        .hint("Quantiles lie between 0 and 1: the median is 0.5.")),
+        Some(wrong) => {
+            Err(Failure::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, format!("{wrong} is not a quantile"))
+                .hint("Quantiles lie between 0 and 1: the median is 0.5."))
+        }
     }
 }
 

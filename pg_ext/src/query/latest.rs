@@ -72,7 +72,9 @@ fn statement(source: &Source, columns: &TableColumns, hot: &HotRows, keys: Optio
                 format!("coalesce({warm}, h.k::{})", source.key_type)
             } else if let Some(m) = source.measures.iter().position(|measure| *measure == column.name) {
                 let value = format!("h.m{m}::{}", columns.types[i]);
-                format!("CASE WHEN {newer} THEN {value} WHEN h.t = t.{time} THEN coalesce({value}, {warm}) ELSE {warm} END")
+                format!(
+                    "CASE WHEN {newer} THEN {value} WHEN h.t = t.{time} THEN coalesce({value}, {warm}) ELSE {warm} END"
+                )
             } else {
                 format!("CASE WHEN {newer} THEN NULL ELSE {warm} END")
             }

@@ -24,7 +24,12 @@ impl<F: FnMut(Micros, &str, &[f64])> MeasureSink<F> {
     /// `columns` must hold the time column, the key column and all `measures`.
     pub fn new(source: &Source, columns: &TableColumns, measures: &[String], each: F) -> Self {
         let position = |name: &str| {
-            columns.shape.columns().iter().position(|column| column.name == name).expect("the columns were reduced to these")
+            columns
+                .shape
+                .columns()
+                .iter()
+                .position(|column| column.name == name)
+                .expect("the columns were reduced to these")
         };
         let measures: Vec<usize> = measures.iter().map(|name| position(name)).collect();
         Self {
@@ -52,7 +57,9 @@ impl<F: FnMut(Micros, &str, &[f64])> Sink for MeasureSink<F> {
         let mut rows = 0;
         snapshot.select(sql, arguments, |view| {
             rows += 1;
-            let Some(time) = view.raw_timestamptz(self.time + 1).and_then(pg_time::micros_of_raw) else { return Ok(()) };
+            let Some(time) = view.raw_timestamptz(self.time + 1).and_then(pg_time::micros_of_raw) else {
+                return Ok(());
+            };
             for (value, position) in self.values.iter_mut().zip(&self.measures) {
                 *value = view.get::<f64>(position + 1).unwrap_or(f64::NAN);
             }

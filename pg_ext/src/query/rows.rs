@@ -88,7 +88,8 @@ impl Materialized {
             let before = pg_sys::CurrentMemoryContext;
             pg_sys::CurrentMemoryContext = context;
             let descriptor = pg_sys::lookup_rowtype_tupdesc_copy(row_type, -1);
-            let random_access = (*info).allowedModes as u32 & pg_sys::SetFunctionReturnMode::SFRM_Materialize_Random != 0;
+            let random_access =
+                (*info).allowedModes as u32 & pg_sys::SetFunctionReturnMode::SFRM_Materialize_Random != 0;
             let store = pg_sys::tuplestore_begin_heap(random_access, false, pg_sys::work_mem);
             pg_sys::CurrentMemoryContext = before;
             (*info).returnMode = pg_sys::SetFunctionReturnMode::SFRM_Materialize;
@@ -135,7 +136,12 @@ unsafe extern "C-unwind" fn strata_rows(fcinfo: pg_sys::FunctionCallInfo) -> pg_
     pg_sys::Datum::from(0)
 }
 
-fn rows(result: &Materialized, from: TimestampWithTimeZone, to: TimestampWithTimeZone, keys: Option<Vec<String>>) -> Result<()> {
+fn rows(
+    result: &Materialized,
+    from: TimestampWithTimeZone,
+    to: TimestampWithTimeZone,
+    keys: Option<Vec<String>>,
+) -> Result<()> {
     let source = result.source()?;
     let columns = TableColumns::of(&source)?;
     let request = Request {

@@ -145,7 +145,12 @@ impl<'a> Scan<'a> {
             .enumerate()
             .map(|(i, column)| sink.expression(i, columns, &format!("t.{}", quote::ident(&column.name))))
             .collect();
-        format!("SELECT {} FROM {} t WHERE {}", list.join(", "), self.request.source.table, self.condition(segment.from, segment.to))
+        format!(
+            "SELECT {} FROM {} t WHERE {}",
+            list.join(", "),
+            self.request.source.table,
+            self.condition(segment.from, segment.to)
+        )
     }
 
     fn warm(&self, segment: Segment, sink: &mut impl Sink) -> Result<u64> {
@@ -219,7 +224,12 @@ impl<'a> Scan<'a> {
         self.merge_newer(segment, newer, sink)
     }
 
-    fn merge_newer(&self, segment: Segment, mut newer: HashMap<(String, Micros), Newer>, sink: &mut impl Sink) -> Result<u64> {
+    fn merge_newer(
+        &self,
+        segment: Segment,
+        mut newer: HashMap<(String, Micros), Newer>,
+        sink: &mut impl Sink,
+    ) -> Result<u64> {
         let width = self.request.columns.shape.columns().len();
         let mut rows = 0;
         self.read_archive(segment, |row| {
@@ -237,7 +247,8 @@ impl<'a> Scan<'a> {
     }
 
     fn read_archive(&self, segment: Segment, mut each: impl FnMut(Row) -> Result<()>) -> Result<()> {
-        let answer = tiers::read_archive(self.request.source, self.request.columns, segment, self.request.keys, &mut each);
+        let answer =
+            tiers::read_archive(self.request.source, self.request.columns, segment, self.request.keys, &mut each);
         tiers::or_partial("cold", answer).map(|_| ())
     }
 
@@ -265,7 +276,9 @@ impl<'a> Scan<'a> {
     fn add_hot(&self, segment: Segment, newer: &mut HashMap<(String, Micros), Newer>) {
         let shape = &self.request.columns.shape;
         let source = self.request.source;
-        for (i, time) in self.hot.times.iter().enumerate().filter(|(_, time)| (segment.from..segment.to).contains(*time)) {
+        for (i, time) in
+            self.hot.times.iter().enumerate().filter(|(_, time)| (segment.from..segment.to).contains(*time))
+        {
             let key = &self.hot.keys[i];
             let entry = newer.entry((key.clone(), *time)).or_insert_with(|| Newer { warm: None, hot: Vec::new() });
             entry.hot.push((shape.time_index(), Cell::Timestamp(*time)));

@@ -32,7 +32,9 @@ impl TupleWriter {
     pub fn new(store: *mut pg_sys::Tuplestorestate, descriptor: pg_sys::TupleDesc, shape: &TableShape) -> Self {
         // SAFETY: the descriptor is valid for the call of the set-returning function.
         let attributes = unsafe {
-            (0..(*descriptor).natts as usize).map(|i| Attribute::of(attribute_at(descriptor, i), shape)).collect::<Vec<_>>()
+            (0..(*descriptor).natts as usize)
+                .map(|i| Attribute::of(attribute_at(descriptor, i), shape))
+                .collect::<Vec<_>>()
         };
         let count = attributes.len();
         // SAFETY: a child of the current context, which outlives the writer.
@@ -75,7 +77,12 @@ impl TupleWriter {
         }
         // SAFETY: values and nulls have one entry per attribute; the tuplestore copies the row.
         unsafe {
-            pg_sys::tuplestore_putvalues(self.store, self.descriptor, self.values.as_ptr().cast_mut(), self.nulls.as_ptr().cast_mut());
+            pg_sys::tuplestore_putvalues(
+                self.store,
+                self.descriptor,
+                self.values.as_ptr().cast_mut(),
+                self.nulls.as_ptr().cast_mut(),
+            );
             pg_sys::MemoryContextReset(self.row_context);
         }
         Ok(())
@@ -93,11 +100,8 @@ impl Attribute {
     fn of(attribute: &pg_sys::FormData_pg_attribute, shape: &TableShape) -> Self {
         // SAFETY: attname is a C string of at most NAMEDATALEN bytes.
         let name = unsafe { CStr::from_ptr(attribute.attname.data.as_ptr()) }.to_string_lossy();
-        let cell = if attribute.attisdropped {
-            None
-        } else {
-            shape.columns().iter().position(|column| column.name == name)
-        };
+        let cell =
+            if attribute.attisdropped { None } else { shape.columns().iter().position(|column| column.name == name) };
         let (mut input, mut input_argument) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
         if cell.is_some() {
             // SAFETY: the type of a live attribute exists.
@@ -138,10 +142,13 @@ impl Attribute {
                 .hint("A column's type was changed after it was archived; strata.import can copy the days into a new table."));
             }
         };
-        let text = CString::new(text)
-            .map_err(|_| Failure::new(PgSqlErrorCode::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE, "a text in the archive holds a zero byte"))?;
+        let text = CString::new(text).map_err(|_| {
+            Failure::new(PgSqlErrorCode::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE, "a text in the archive holds a zero byte")
+        })?;
         // SAFETY: the input function belongs to the attribute's type; the text lives through the call.
-        Ok(unsafe { pg_sys::OidInputFunctionCall(self.input, text.as_ptr().cast_mut(), self.input_argument, self.modifier) })
+        Ok(unsafe {
+            pg_sys::OidInputFunctionCall(self.input, text.as_ptr().cast_mut(), self.input_argument, self.modifier)
+        })
     }
 }
 

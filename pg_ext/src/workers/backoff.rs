@@ -19,6 +19,11 @@ impl Backoff {
         wait
     }
 
+    /// Whether there was no failure since the last success.
+    pub fn is_fresh(&self) -> bool {
+        self.failures == 0
+    }
+
     pub fn succeeded(&mut self) {
         self.failures = 0;
     }

@@ -45,6 +45,12 @@ impl JobError {
         self.sqlstate == "57014"
     }
 
+    /// Something is not there, or not as it was: what a statement meets that waited for the lock of
+    /// a DROP or ALTER EXTENSION. A second look sees the change.
+    pub fn is_passing(&self) -> bool {
+        self.sqlstate.starts_with("42") || self.sqlstate.starts_with("3F")
+    }
+
     /// Writes the error to the server log, after a few words about what failed.
     pub fn log(&self, what: &str) {
         let code = PgSqlErrorCode::from(sqlstate_code(&self.sqlstate));

@@ -17,6 +17,11 @@ use std::time::Duration;
 /// How long a change that nobody announced can go unnoticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
+/// After an error that a commit of somebody else explains.
+const QUICK_RETRY: Duration = Duration::from_millis(200);
+
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 const TITLE: &str = "strata scheduler";
 
 /// Registers the scheduler of a database; `None` if no worker slot is free.
@@ -93,10 +98,13 @@ impl Scheduler {
     }
 
     fn complain(&self, error: &JobError, backoff: &mut Backoff) -> Duration {
+        if error.is_passing() && backoff.is_fresh() {
+            backoff.failed();
+            return QUICK_RETRY;
+        }
         let wait = backoff.failed();
         // Somebody alters the extension, or works on its tables: wait for them in silence.
-        let lock_not_available = error.sqlstate == "55P03";
-        if !lock_not_available {
+        if error.sqlstate != LOCK_NOT_AVAILABLE {
             let (database, seconds) = (self.database, wait.as_secs());
             error.log(&format!("strata scheduler of database {database}, next try in {seconds} s"));
         }

@@ -67,10 +67,10 @@ unsafe extern "C-unwind" fn before(node: *mut pg_sys::Node) {
         Effect::None => {}
         Effect::OnExtension => wake_at_commit::wake_database(),
         Effect::OnDatabases => wake_at_commit::wake_launcher(),
-        Effect::NeedsAlone(name) => {
+        Effect::NeedsAlone(name, lock) => {
             wake_at_commit::wake_launcher();
             // SAFETY: the name is part of the parse tree.
-            unsafe { clear_database(name) };
+            unsafe { clear_database(name, lock) };
         }
     }
 }
@@ -82,8 +82,8 @@ enum Effect {
     OnExtension,
     /// It changes the list of databases, or who may connect.
     OnDatabases,
-    /// It fails while anybody is connected to the database of this name.
-    NeedsAlone(*const c_char),
+    /// It fails while anybody is connected to the database of this name, and takes this lock on it.
+    NeedsAlone(*const c_char, u32),
 }
 
 /// # Safety
@@ -100,28 +100,33 @@ unsafe fn effect_of(node: *mut pg_sys::Node) -> Effect {
                 _ => Effect::None,
             },
             T_DropOwnedStmt => Effect::OnExtension,
-            T_DropdbStmt => Effect::NeedsAlone((*node.cast::<pg_sys::DropdbStmt>()).dbname),
+            T_DropdbStmt => alone((*node.cast::<pg_sys::DropdbStmt>()).dbname),
             T_CreatedbStmt => {
                 let options = (*node.cast::<pg_sys::CreatedbStmt>()).options;
-                option_text(options, c"template").map_or(Effect::OnDatabases, Effect::NeedsAlone)
+                let template = option_text(options, c"template");
+                template.map_or(Effect::OnDatabases, |name| Effect::NeedsAlone(name, pg_sys::ShareLock))
             }
             T_RenameStmt => {
                 let rename = &*node.cast::<pg_sys::RenameStmt>();
                 match rename.renameType {
-                    pg_sys::ObjectType::OBJECT_DATABASE => Effect::NeedsAlone(rename.subname),
+                    pg_sys::ObjectType::OBJECT_DATABASE => alone(rename.subname),
                     _ => Effect::None,
                 }
             }
             T_AlterDatabaseStmt => {
                 let alter = &*node.cast::<pg_sys::AlterDatabaseStmt>();
                 match option_text(alter.options, c"tablespace") {
-                    Some(_) => Effect::NeedsAlone(alter.dbname),
+                    Some(_) => alone(alter.dbname),
                     None => Effect::OnDatabases,
                 }
             }
             _ => Effect::None,
         }
     }
+}
+
+fn alone(name: *const c_char) -> Effect {
+    Effect::NeedsAlone(name, pg_sys::AccessExclusiveLock)
 }
 
 /// # Safety
@@ -145,9 +150,13 @@ unsafe fn option_text(options: *mut pg_sys::List, name: &CStr) -> Option<*const 
 
 /// Has scheduler and workers leave the database, and keeps them out until the transaction ends.
 ///
+/// The lock is the one that the command takes anyway: it keeps new connections out while we wait.
+/// Otherwise TimescaleDB's new scheduler comes in, and waits for the end of this transaction while
+/// the command waits for it to leave.
+///
 /// # Safety
 /// `name` is a C string.
-unsafe fn clear_database(name: *const c_char) {
+unsafe fn clear_database(name: *const c_char, lock: u32) {
     // SAFETY: only looks the name up; a statement runs in a transaction.
     let database = unsafe { pg_sys::get_database_oid(name, true) };
     let concerns_us =
@@ -157,6 +166,8 @@ unsafe fn clear_database(name: *const c_char) {
     }
     wake_at_commit::release_holds();
     shared::wake_launcher();
+    // SAFETY: locks by number; released with the transaction.
+    unsafe { pg_sys::LockSharedObject(pg_sys::DatabaseRelationId, database, 0, lock as pg_sys::LOCKMODE) };
     let start = Instant::now();
     while shared::in_use(database) && start.elapsed() < LONGEST_WAIT {
         shared::processes_of(database).into_iter().for_each(process::terminate);

@@ -8,6 +8,7 @@ pub mod emulator;
 pub mod readings;
 pub mod sensors;
 pub mod stack;
+pub mod tools;
 
 pub use database::{Database, Refusal};
 pub use readings::Readings;

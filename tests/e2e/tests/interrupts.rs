@@ -37,6 +37,7 @@ impl Tier {
                 ("strata.redis_timeout", "10min".into()),
             ],
             BigQuery => vec![
+                ("strata.redis_url", String::new()),
                 ("strata.bigquery_project", PROJECT.into()),
                 ("strata.bigquery_endpoint", format!("http://{}", silent.address())),
             ],
@@ -209,7 +210,10 @@ fn never_finishing(request: &Request) -> Response {
         job["status"] = serde_json::json!({ "state": "RUNNING" });
         return Response::json(200, &job.to_string());
     }
-    let reply = serde_json::json!({ "jobComplete": false, "status": { "state": "RUNNING" } });
+    let job = request.path.rsplit('/').next().unwrap();
+    let reply = serde_json::json!({
+        "jobReference": { "projectId": PROJECT, "jobId": job }, "jobComplete": false, "status": { "state": "RUNNING" },
+    });
     Response::json(200, &reply.to_string())
 }
 
@@ -227,7 +231,7 @@ fn the_bigquery_job_of_a_cancelled_query_is_cancelled_too() {
     let start = Instant::now();
     let error = client.batch_execute("SELECT * FROM strata.rows(NULL::readings, '-infinity', 'infinity')").unwrap_err();
     assert_prompt(start.elapsed().saturating_sub(TIMEOUT), "the statement");
-    assert_eq!(Refusal::of(&error).sqlstate, "57014");
+    assert_eq!(Refusal::of(&error).sqlstate, "57014", "{error:?}");
     let requests = service.requests();
     let job = requests.iter().find(|request| request.method == "POST" && request.path.ends_with("/jobs"));
     let job: serde_json::Value = serde_json::from_slice(&job.expect("a job was submitted").body).unwrap();

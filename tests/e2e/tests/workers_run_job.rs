@@ -4,7 +4,7 @@ mod workers_support;
 
 use std::time::{Duration, Instant};
 
-use strata_servers::SilentServer;
+use strata_servers::{SilentServer, pg_version};
 use workers_support::*;
 
 #[test]
@@ -91,8 +91,9 @@ fn it_marks_the_runs_that_died_where_there_is_no_scheduler() {
 
 #[test]
 fn without_a_free_worker_slot_it_says_what_to_raise() {
-    // One for the launcher and one for the logical replication launcher; TimescaleDB takes more.
-    let server = builder().conf("max_worker_processes", "2").start().unwrap();
+    // For the launchers of Strata, logical replication and TimescaleDB.
+    let slots = if pg_version().has_timescaledb() { "3" } else { "2" };
+    let server = builder().conf("max_worker_processes", slots).start().unwrap();
     run_in(&server, "postgres", "CREATE EXTENSION strata");
     let mut client = server.connect("postgres").unwrap();
     let error = client.batch_execute("SELECT strata.run_job('rollup')").unwrap_err();
