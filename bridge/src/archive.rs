@@ -68,6 +68,7 @@ impl<'a> ArchiveTable<'a> {
         owner: &OwnerId,
         take_over: bool,
     ) -> Result<ArchiveTable<'a>, ColdError> {
+        shape.check_names().map_err(|error| ColdError::permanent(error.to_string()))?;
         let open = async {
             let remote = match client.get_table(&table).await? {
                 Some(remote) => remote,

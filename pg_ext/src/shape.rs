@@ -54,6 +54,9 @@ impl TableColumns {
             .hint("Rename it back, or strata.detach the table and attach it again."));
         };
         let shape = TableShape::new(columns, time, key).map_err(|error| unfit(error, source))?;
+        if source.cold.is_some() {
+            shape.check_names().map_err(|error| unfit(error, source))?;
+        }
         Ok(Self { shape, types, generated })
     }
 

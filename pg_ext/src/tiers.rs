@@ -36,6 +36,7 @@ pub fn cold() -> Result<ColdClient> {
     config.storage_endpoint = gucs::bigquery_storage_endpoint();
     config.max_bytes_billed = gucs::cold_max_bytes();
     config.job_timeout = gucs::cold_timeout();
+    config.retry.total = config.retry.total.min(gucs::cold_timeout());
     config.credentials = match (gucs::bigquery_credentials_file(), &config.endpoint) {
         (Some(file), _) => Credentials::File(file.into()),
         (None, Some(_)) => Credentials::None,

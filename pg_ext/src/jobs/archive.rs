@@ -10,13 +10,16 @@ use crate::source::Source;
 use crate::stored_day;
 use crate::tiers;
 use crate::workers::{JobError, JobOutcome, transaction};
-use bridge::archive::{ArchiveTable, Archived, archive_day};
-use bridge::cold::{MergeMode, OwnerId};
+use bridge::archive::{ArchiveTable, Archived, DayRows, archive_day, archive_days};
+use bridge::cold::{ErrorKind, MergeMode, OwnerId};
 use bridge::table::Row;
 use series::time::{Day, Micros};
 use std::collections::HashMap;
 
 const ACTIVITY: &str = "strata: archive";
+/// What one batch may hold in memory, and lose to a failure.
+const MOST_DAYS: usize = 25;
+const MOST_ROWS: usize = 100_000;
 
 pub fn archive(source: &Source) -> Result<JobOutcome> {
     let Some(warm) = source.warm else { return Ok(JobOutcome::default()) };
@@ -66,57 +69,118 @@ fn archive_dirty_days(source: &Source, limit: Limit) -> Result<JobOutcome> {
     let archive = ArchiveTable::open(&BackendWait, &client, table, shape, &source.name, &work.owner, false)
         .map_err(Failure::from)?;
     transaction(ACTIVITY, || manifest::remember_owner(source.id, &work.owner).map_err(JobError::from))?;
-    let mut archived = 0;
+    let mut batch = Batch::new(source, &work.columns, &archive);
     for dirty in &work.days {
-        let known = work.manifest.get(&dirty.day);
-        if let Some(done) = archive_one(source, &work.columns, &archive, *dirty, known)? {
-            archived += 1;
-            outcome.rows += done.content.rows as i64;
-            outcome.bytes += done.bytes_uploaded as i64;
-            outcome.bigquery_job_id = done.job_ids.last().cloned().or(outcome.bigquery_job_id);
+        if let Some(day) = load(source, &work.columns, *dirty, work.manifest.get(&dirty.day))? {
+            batch.push(day)?;
         }
     }
-    outcome.message = (archived > 0).then(|| format!("{archived} days archived"));
+    batch.flush()?;
+    for done in &batch.archived {
+        outcome.rows += done.content.rows as i64;
+        outcome.bytes += done.bytes_uploaded as i64;
+    }
+    outcome.bigquery_job_id = batch.archived.last().and_then(|done| done.job_ids.last().cloned());
+    outcome.message = (!batch.archived.is_empty()).then(|| format!("{} days archived", batch.archived.len()));
     Ok(outcome)
 }
 
-/// Archives one day; `None` where the archive holds it already.
-///
-/// No transaction is open while BigQuery works, so a slow day holds neither locks nor a snapshot.
-fn archive_one(
+/// A day that the archive does not hold as it is.
+struct LoadedDay {
+    dirty: DirtyDay,
+    rows: Vec<Row>,
+    mode: MergeMode,
+}
+
+/// Reads a day; `None`, and the day is done, where the archive holds it already.
+fn load(
     source: &Source,
     columns: &TableColumns,
-    archive: &ArchiveTable,
     dirty: DirtyDay,
     known: Option<&Entry>,
-) -> Result<Option<Archived>> {
-    let day = dirty.day;
-    let rows = transaction(ACTIVITY, || stored_day::rows(source, columns, day).map_err(JobError::from))?;
-    let dropped = known.is_some_and(|entry| entry.state == State::Dropped);
-    let nothing_to_add = rows.is_empty() && (dropped || known.is_none());
-    if nothing_to_add || (!dropped && known.is_some_and(|entry| entry.content == stored_day::content(columns, &rows))) {
-        transaction(ACTIVITY, || dirty_log::done(source.id, Consumer::Archive, &[dirty]).map_err(JobError::from))?;
-        return Ok(None);
+) -> Result<Option<LoadedDay>> {
+    transaction(ACTIVITY, || {
+        let rows = stored_day::rows(source, columns, dirty.day)?;
+        let dropped = known.is_some_and(|entry| entry.state == State::Dropped);
+        let nothing_to_add = rows.is_empty() && (dropped || known.is_none());
+        let unchanged =
+            !dropped && known.is_some_and(|entry| entry.content == stored_day::content(columns, &rows));
+        if nothing_to_add || unchanged {
+            dirty_log::done(source.id, Consumer::Archive, &[dirty])?;
+            return Ok(None);
+        }
+        let mode = if dropped { MergeMode::Upsert } else { MergeMode::Replace };
+        Ok(Some(LoadedDay { dirty, rows, mode }))
+    })
+}
+
+/// Days that go to BigQuery together: a job there costs the same for one day as for ten.
+///
+/// No transaction is open while BigQuery works, so a slow batch holds neither locks nor a snapshot.
+struct Batch<'a> {
+    source: &'a Source,
+    columns: &'a TableColumns,
+    archive: &'a ArchiveTable<'a>,
+    days: Vec<LoadedDay>,
+    archived: Vec<Archived>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(source: &'a Source, columns: &'a TableColumns, archive: &'a ArchiveTable<'a>) -> Self {
+        Self { source, columns, archive, days: Vec::new(), archived: Vec::new() }
     }
-    let mode = if dropped { MergeMode::Upsert } else { MergeMode::Replace };
-    let done = archive_day(&BackendWait, archive, day, &rows, mode).map_err(Failure::from)?;
-    transaction(ACTIVITY, || record(source, columns, dirty, dropped, &done, &rows).map_err(JobError::from))?;
-    Ok(Some(done))
+
+    fn push(&mut self, day: LoadedDay) -> Result<()> {
+        let rows: usize = self.days.iter().map(|day| day.rows.len()).sum();
+        let fits = self.days.len() < MOST_DAYS
+            && rows + day.rows.len() <= MOST_ROWS
+            && self.days.last().is_none_or(|last| last.mode == day.mode);
+        if !fits {
+            self.flush()?;
+        }
+        self.days.push(day);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let days = std::mem::take(&mut self.days);
+        let Some(mode) = days.first().map(|day| day.mode) else { return Ok(()) };
+        let rows: Vec<DayRows> = days.iter().map(|day| DayRows { day: day.dirty.day, rows: &day.rows }).collect();
+        match archive_days(&BackendWait, self.archive, &rows, mode) {
+            Ok(done) => days.iter().zip(done).try_for_each(|(day, done)| self.record(day, done)),
+            // a day that BigQuery cannot take must not hold up the others
+            Err(error) if days.len() > 1 && matches!(error.kind, ErrorKind::Permanent | ErrorKind::Mismatch) => {
+                days.iter().try_for_each(|day| self.archive_alone(day))
+            }
+            Err(error) => Err(Failure::from(error).into()),
+        }
+    }
+
+    fn archive_alone(&mut self, day: &LoadedDay) -> Result<()> {
+        let done = archive_day(&BackendWait, self.archive, day.dirty.day, &day.rows, day.mode).map_err(Failure::from)?;
+        self.record(day, done)
+    }
+
+    fn record(&mut self, day: &LoadedDay, done: Archived) -> Result<()> {
+        transaction(ACTIVITY, || record(self.source, self.columns, day, &done).map_err(JobError::from))?;
+        self.archived.push(done);
+        Ok(())
+    }
 }
 
 fn record(
     source: &Source,
     columns: &TableColumns,
-    dirty: DirtyDay,
-    dropped: bool,
+    loaded: &LoadedDay,
     done: &Archived,
-    rows: &[Row],
 ) -> std::result::Result<(), Failure> {
+    let day = loaded.dirty.day;
+    let dropped = loaded.mode == MergeMode::Upsert;
     let entry = Entry { content: done.day_content, state: if dropped { State::Dropped } else { State::Archived } };
-    if dropped && !drop_days::remove_late_rows(source, columns, dirty.day, stored_day::content(columns, rows))? {
+    manifest::record(source.id, day, &entry, done)?;
+    if dropped && !drop_days::remove_late_rows(source, columns, day, stored_day::content(columns, &loaded.rows))? {
         // the rows changed meanwhile: the archive has what was read, the day stays noted and its turn comes again
-        return manifest::record(source.id, dirty.day, &entry, done);
+        return Ok(());
     }
-    manifest::record(source.id, dirty.day, &entry, done)?;
-    dirty_log::done(source.id, Consumer::Archive, &[dirty])
+    dirty_log::done(source.id, Consumer::Archive, &[loaded.dirty])
 }

@@ -23,7 +23,7 @@ impl Sink for TableRows {
     }
 
     fn statement(&mut self, snapshot: &Snapshot, sql: &str, arguments: &[DatumWithOid]) -> Result<u64> {
-        snapshot.select_into(sql, arguments, self.writer.store(), self.context)
+        snapshot.select_into(&self.writer.as_row_type(sql), arguments, self.writer.store(), self.context)
     }
 
     fn row(&mut self, row: &[Cell]) -> Result<()> {

@@ -4,6 +4,7 @@ use crate::failure::{Failure, Result};
 use crate::pg_time;
 use bridge::table::{Cell, TableShape};
 use pgrx::{IntoDatum, PgSqlErrorCode, pg_sys};
+use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 
 /// Appends rows to a tuplestore.
@@ -59,6 +60,21 @@ impl TupleWriter {
 
     pub fn store(&self) -> *mut pg_sys::Tuplestorestate {
         self.store
+    }
+
+    /// A statement that gives the columns of the shape, made to give the whole row type: NULL for dropped columns.
+    pub fn as_row_type<'a>(&self, sql: &'a str) -> Cow<'a, str> {
+        if self.attributes.iter().all(|attribute| attribute.cell.is_some()) {
+            return Cow::Borrowed(sql);
+        }
+        let names: Vec<String> =
+            self.attributes.iter().filter_map(|attribute| attribute.cell).map(|cell| format!("c{cell}")).collect();
+        let list: Vec<String> = self
+            .attributes
+            .iter()
+            .map(|attribute| attribute.cell.map_or("NULL::integer".to_owned(), |cell| format!("q.c{cell}")))
+            .collect();
+        Cow::Owned(format!("SELECT {} FROM ({sql}) AS q({})", list.join(", "), names.join(", ")))
     }
 
     /// Appends a row.

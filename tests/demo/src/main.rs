@@ -82,7 +82,7 @@ fn run() -> Result<()> {
     heading("3. The jobs");
     jobs::flush(&mut client)?;
     jobs::rollup(&mut client)?;
-    detection::run(&mut client, &network, &corpus, end)?;
+    detection::run(&mut client, &network, &corpus, &sources, end)?;
     archive::run(&mut client, &mut watcher, &sources)?;
     sensors::last_half_hour(&wait, &hot, &sources)?;
 
@@ -108,7 +108,12 @@ fn make_data(end: i64) -> Result<(Network, Vec<nab::Series>, [Source; 2])> {
     let corpus = nab::load(&nab::folder(), end)?;
     let sources = [data::water(&network, end), data::measurements(&corpus, end)];
     report::step("a simulated water network", |_| {
-        Ok(format!("{} readings of {} nodes, {} events at known times", count(sources[0].rows.len()), NODES.len(), network.events.len()))
+        Ok(format!(
+            "{} readings of {} nodes, {} events at known times",
+            count(sources[0].rows.len()),
+            NODES.len(),
+            network.events.len()
+        ))
     })?;
     report::step("real measurements (NAB)", |_| {
         let windows: usize = corpus.iter().map(|series| series.windows.len()).sum();

@@ -54,7 +54,9 @@ impl Progress {
         }
         if self.bar.length() != Some(total) {
             self.bar.set_length(total);
-            self.bar.set_style(style("{spinner} {msg} [{bar:40}] {human_pos} of {human_len}  {elapsed}").progress_chars("=> "));
+            self.bar.set_style(
+                style("{spinner} {msg} [{bar:40}] {human_pos} of {human_len}  {elapsed}").progress_chars("=> "),
+            );
             self.bar.set_message(self.title.clone());
         }
         self.bar.set_position(done);
@@ -68,7 +70,8 @@ fn style(template: &str) -> ProgressStyle {
 /// 1234567 as `1 234 567`.
 pub fn count(number: impl TryInto<u64>) -> String {
     let digits = number.try_into().unwrap_or(0).to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
     groups.join(" ")
 }
 

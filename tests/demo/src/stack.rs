@@ -116,6 +116,7 @@ fn start_postgres(redis: &RedisServer, bigquery: &BigQuery) -> Result<Postgres> 
 
 /// True if `file` was written before `build`.
 fn is_older(file: &Path, build: &Path) -> bool {
-    let written = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let written =
+        |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
     written(file) < written(build)
 }

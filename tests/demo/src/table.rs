@@ -10,13 +10,15 @@ pub fn print(statement: &str, headers: &[&str], rows: &[Row], shown: usize) {
     for column in table.column_iter_mut() {
         column.set_padding((4, 0));
     }
-    let (head, tail) = if rows.len() > shown { (shown - 1, 1) } else { (rows.len(), 0) };
+    let (head, tail) = if rows.len() > shown { (shown - 2, 2) } else { (rows.len(), 0) };
     for row in &rows[..head] {
         table.add_row(cells(row));
     }
     if tail > 0 {
         table.add_row(vec![format!("… {} more", rows.len() - head - tail)]);
-        table.add_row(cells(&rows[rows.len() - 1]));
+    }
+    for row in &rows[rows.len() - tail..] {
+        table.add_row(cells(row));
     }
     println!("{}", table.trim_fmt());
 }

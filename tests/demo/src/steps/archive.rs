@@ -35,7 +35,9 @@ pub fn run(client: &mut Client, watcher: &mut Client, sources: &[Source]) -> Res
             &[],
         )?;
         let [archived, rows, dropped] = [0, 1, 2].map(|column| count(row.get::<_, i64>(column)));
-        Ok(format!("{archived} days with {rows} rows in BigQuery, read back and compared; {dropped} of them dropped from the tables"))
+        Ok(format!(
+            "{archived} days with {rows} rows in BigQuery, read back and compared; {dropped} of them dropped from the tables"
+        ))
     })
 }
 

@@ -109,7 +109,12 @@ pub fn open_anomalies(client: &mut Client) -> Result<()> {
         &[],
     )?;
     let shown = "SELECT relation, key, measure, severity, started_at, peak_score, peak_value\n FROM strata.anomalies WHERE ended_at IS NULL;";
-    table::print(shown, &["relation", "key", "measure", "severity", "started_at", "peak_score", "peak_value"], &rows, 10);
+    table::print(
+        shown,
+        &["relation", "key", "measure", "severity", "started_at", "peak_score", "peak_value"],
+        &rows,
+        10,
+    );
     Ok(())
 }
 

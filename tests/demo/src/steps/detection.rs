@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use postgres::Client;
@@ -6,20 +8,41 @@ use strata_demo::nab;
 use strata_demo::water_network::{self, Event, EventKind, NODES, Network};
 
 use super::jobs;
+use crate::data::Source;
 use crate::report::{self, count};
-use crate::score::{Alarm, Known, Score, score};
+use crate::score::{Alarm, Known, Score, learning_rows, score};
 
 /// Detectors look at windows of the past: an alarm just after a repair is still about the event.
 const AFTERMATH: Micros = MICROS_PER_HOUR;
 
 /// Runs the detection and compares what it stored with what is known.
-pub fn run(client: &mut Client, network: &Network, corpus: &[nab::Series], end: Micros) -> Result<()> {
+pub fn run(
+    client: &mut Client,
+    network: &Network,
+    corpus: &[nab::Series],
+    sources: &[Source; 2],
+    end: Micros,
+) -> Result<()> {
     report::step("SELECT strata.run_job('anomaly_detection')", |_| {
         let done = jobs::run(client, "anomaly_detection")?;
         Ok(format!("{} readings judged, in order and without look-ahead", count(done.rows)))
     })?;
-    report::step("  simulated water network", |_| Ok(judge_network(network, &alarms(client, "water_infrastructure.sensor_readings", end)?)))?;
-    report::step("  real measurements", |_| Ok(judge_corpus(corpus, &alarms(client, "demo.measurements", end)?)))
+    let [water, measurements] = sources;
+    report::step("  simulated water network", |_| {
+        Ok(judge_network(network, &alarms(client, water.table, end)?, &learnt(water)))
+    })?;
+    report::step("  real measurements", |_| {
+        Ok(judge_corpus(corpus, &alarms(client, measurements.table, end)?, &learnt(measurements)))
+    })
+}
+
+/// When the learning phase of each series ended.
+fn learnt(source: &Source) -> BTreeMap<String, Micros> {
+    let mut times: BTreeMap<&str, Vec<Micros>> = BTreeMap::new();
+    for row in &source.rows {
+        times.entry(&row.key).or_default().push(row.time);
+    }
+    times.into_iter().map(|(key, times)| (key.to_owned(), times[learning_rows(times.len())])).collect()
 }
 
 fn alarms(client: &mut Client, table: &str, end: Micros) -> Result<Vec<Alarm>> {
@@ -35,10 +58,10 @@ fn alarms(client: &mut Client, table: &str, end: Micros) -> Result<Vec<Alarm>> {
         .collect())
 }
 
-fn judge_network(network: &Network, alarms: &[Alarm]) -> String {
+fn judge_network(network: &Network, alarms: &[Alarm], learnt: &BTreeMap<String, Micros>) -> String {
     let events: Vec<&Event> = network.events.iter().filter(|event| event.kind.shows_in_values()).collect();
     let known: Vec<Known> = events.iter().map(|event| known_event(event)).collect();
-    let score = score(&known, alarms);
+    let score = score(&known, alarms, learnt);
     let per_kind = EventKind::ALL.into_iter().filter(|kind| kind.shows_in_values()).map(|kind| {
         let of_kind = || events.iter().zip(&score.found).filter(move |(event, _)| event.kind == kind);
         format!("{} of {} {}", of_kind().filter(|(_, found)| **found).count(), of_kind().count(), plural(kind))
@@ -52,12 +75,14 @@ fn judge_network(network: &Network, alarms: &[Alarm]) -> String {
     )
 }
 
-fn judge_corpus(corpus: &[nab::Series], alarms: &[Alarm]) -> String {
+fn judge_corpus(corpus: &[nab::Series], alarms: &[Alarm], learnt: &BTreeMap<String, Micros>) -> String {
     let known: Vec<Known> = corpus
         .iter()
-        .flat_map(|series| series.windows.iter().map(|&(start, end)| Known { keys: vec![series.name.clone()], start, end }))
+        .flat_map(|series| {
+            series.windows.iter().map(|&(start, end)| Known { keys: vec![series.name.clone()], start, end })
+        })
         .collect();
-    let score = score(&known, alarms);
+    let score = score(&known, alarms, learnt);
     format!("{} of {} labelled windows found; {}", hits(&score), known.len(), elsewhere(&score))
 }
 
@@ -67,7 +92,9 @@ fn known_event(event: &Event) -> Known {
     if event.kind == EventKind::Burst
         && let Some(place) = water_network::find(event.node)
     {
-        keys.extend(NODES.iter().filter(|node| node.zone == place.zone && node.id != place.id).map(|node| node.id.to_owned()));
+        keys.extend(
+            NODES.iter().filter(|node| node.zone == place.zone && node.id != place.id).map(|node| node.id.to_owned()),
+        );
     }
     Known { keys, start: event.start, end: event.end + AFTERMATH }
 }
@@ -81,5 +108,10 @@ fn hits(score: &Score) -> usize {
 }
 
 fn elsewhere(score: &Score) -> String {
-    format!("{} of {} alarms fell elsewhere", count(score.alarms_elsewhere), count(score.alarms))
+    format!(
+        "of {} alarms {} fell elsewhere, and {} into the start of a series, while the detector learns",
+        count(score.alarms),
+        count(score.alarms_elsewhere),
+        count(score.alarms_while_learning)
+    )
 }

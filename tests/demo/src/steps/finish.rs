@@ -12,7 +12,7 @@ use crate::stack::{POSTGRES, Stack};
 
 /// Puts the jobs back on their schedule: from here on the database looks after itself.
 pub fn resume_jobs(client: &mut Client) -> Result<()> {
-    Ok(client.batch_execute("SELECT strata.resume_job(name) FROM strata.jobs")?)
+    Ok(client.batch_execute("SELECT strata.reset_job(name) FROM strata.jobs")?)
 }
 
 /// The file that a shell can source.
@@ -58,7 +58,10 @@ pub fn print_how_to_connect(stack: &Stack) {
     let env = shown(&env_file());
     println!("\nIt stays up:");
     println!("  . {env}");
-    println!("  {}", program("psql", &format!("/usr/lib/postgresql/{}/bin/psql", POSTGRES.major()), &stack.postgres.root()));
+    println!(
+        "  {}",
+        program("psql", &format!("/usr/lib/postgresql/{}/bin/psql", POSTGRES.major()), &stack.postgres.root())
+    );
     let redis = program("redis-cli", "/usr/bin/redis-cli", &stack.postgres.root());
     println!("  {redis} -u \"$REDIS_URL\" STRATA.INFO");
     println!("  {} status", shown(&paths::target().join("release/strata")));

@@ -12,7 +12,9 @@ const PAUSE: &str = "SELECT strata.pause_job(name) FROM strata.jobs";
 /// Extensions, the water network's schema, the table of measurements: both attached with three tiers.
 pub fn create(stack: &Stack, client: &mut Client) -> Result<()> {
     report::step("CREATE EXTENSION timescaledb, strata", |_| {
-        client.batch_execute("SET client_min_messages = warning; CREATE EXTENSION timescaledb; CREATE EXTENSION strata;")?;
+        client.batch_execute(
+            "SET client_min_messages = warning; CREATE EXTENSION timescaledb; CREATE EXTENSION strata;",
+        )?;
         client.batch_execute(PAUSE)?;
         let row = client.query_one(
             "SELECT string_agg(extname || ' ' || extversion, ', ' ORDER BY extname DESC) FROM pg_extension

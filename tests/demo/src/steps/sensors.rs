@@ -46,14 +46,17 @@ pub fn last_half_hour(wait: &BlockingWait, hot: &HotClient, sources: &[Source]) 
     })
 }
 
-fn send(wait: &BlockingWait, hot: &HotClient, source: &Source, rows: &[&Row], mut done: impl FnMut(usize)) -> Result<()> {
+fn send(
+    wait: &BlockingWait,
+    hot: &HotClient,
+    source: &Source,
+    rows: &[&Row],
+    mut done: impl FnMut(usize),
+) -> Result<()> {
     for (round, part) in rows.chunks(SAMPLES_PER_ROUND_TRIP).enumerate() {
         let values: Vec<Vec<(&str, f64)>> = part.iter().map(|row| named(source, row)).collect();
-        let samples: Vec<NewSample<'_>> = part
-            .iter()
-            .zip(&values)
-            .map(|(row, values)| NewSample { key: &row.key, time: row.time, values })
-            .collect();
+        let samples: Vec<NewSample<'_>> =
+            part.iter().zip(&values).map(|(row, values)| NewSample { key: &row.key, time: row.time, values }).collect();
         let report = wait.wait("sending samples", hot.add_many(source.name, &samples))?;
         ensure!(report.refused.is_empty(), "Redis refused a sample: {:?}", report.refused.first());
         done(round * SAMPLES_PER_ROUND_TRIP + part.len());

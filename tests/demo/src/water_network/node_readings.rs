@@ -62,7 +62,7 @@ impl State {
         let sag = zone_sag(node, time, events);
         let pressure = node.static_pressure - 0.22 * (demand + 0.5 * extra).powi(2) - 0.3 * extra.min(1.2) - sag
             + 0.018 * random.noise();
-        let quality = (0.984 + 0.006 * random.noise()).clamp(0.0, 1.0);
+        let quality = (0.95 + 0.015 * random.noise()).clamp(0.0, 1.0);
         let warmth = self.temperature(time, random);
         let probe_answers = random.uniform() >= 0.002;
         self.volume += flow * (INTERVAL / MICROS_PER_SECOND) as f64 / 1_000.0;
