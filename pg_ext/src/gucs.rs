@@ -202,7 +202,17 @@ unsafe extern "C-unwind" fn check_url_without_password(
         return true;
     };
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or("");
-    !authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    if !authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
+        return true;
+    }
+    // PostgreSQL's own message would show the value
+    // SAFETY: PostgreSQL reads the two texts right after the hook; copies live as long as the memory context.
+    unsafe {
+        pg_sys::GUC_check_errmsg_string = pg_sys::pstrdup(c"a password does not belong into strata.redis_url".as_ptr());
+        pg_sys::GUC_check_errhint_string =
+            pg_sys::pstrdup(c"Write it into a file and set strata.redis_password_file to the file's path.".as_ptr());
+    }
+    false
 }
 
 fn text(setting: &GucSetting<Option<CString>>) -> Option<String> {

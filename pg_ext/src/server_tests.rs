@@ -60,10 +60,10 @@ mod tests {
         assert!(rows > 0);
         assert_eq!(rows, table);
         assert_eq!(
-            count(&format!(
+            count(
                 "SELECT count(*) FROM (SELECT * FROM strata.rows(NULL::public.readings, '-infinity', 'infinity')
                  EXCEPT SELECT * FROM public.readings) d"
-            )),
+            ),
             0
         );
     }

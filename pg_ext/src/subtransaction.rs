@@ -1,13 +1,13 @@
 //! A part of a transaction that may fail by itself.
 
+use crate::workers::JobError;
 use crate::workers::transaction::caught;
 use pgrx::pg_sys;
-use pgrx::pg_sys::panic::CaughtError;
 
 /// Runs `body` in a subtransaction; an error rolls back what it did and comes back as a value.
-pub fn subtransaction<R>(body: impl FnOnce() -> R) -> Result<R, CaughtError> {
+pub fn subtransaction<R>(body: impl FnOnce() -> R) -> Result<R, JobError> {
     let before = Surroundings::begin();
-    let result = caught(body);
+    let result = caught(body).map_err(JobError::from);
     before.end(result.is_ok());
     result
 }

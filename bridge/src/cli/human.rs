@@ -18,6 +18,11 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// A number with what it counts, in the plural where it is not one.
+pub fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
 /// A time in UTC, to the second.
 pub fn time(time: Micros) -> String {
     DateTime::from_timestamp_micros(time)
@@ -58,6 +63,7 @@ mod tests {
     #[test]
     fn numbers_have_their_thousands_apart() {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1 000", "1 234 567"]);
+        assert_eq!([counted(1, "row"), counted(2000, "row")], ["1 row", "2 000 rows"]);
     }
 
     #[test]

@@ -77,12 +77,18 @@ impl HotError {
                 format!("the Redis server at {address} does not have the Strata module"),
             )
             .detail(fact)
-            .hint("Load it with \"MODULE LOAD /path/to/libstrata.so\", or \"loadmodule /path/to/libstrata.so\" in redis.conf.");
+            .hint("Add \"loadmodule /path/to/libstrata.so\" to redis.conf and restart Redis.");
         }
         if error.is_io_error() || error.is_connection_dropped() {
-            return Self::new(HotErrorKind::Unreachable, format!("the Redis server at {address} cannot be reached"))
-                .detail(fact)
-                .hint("Check that Redis is running and that the URL (strata.redis_url or REDIS_URL) names its host and port.");
+            let unreachable =
+                Self::new(HotErrorKind::Unreachable, format!("the Redis server at {address} cannot be reached"))
+                    .detail(fact);
+            if text.contains("certificate") {
+                return unreachable.hint("Its certificate is not trusted here: install the authority that signed it, or name its file in SSL_CERT_FILE.");
+            }
+            return unreachable.hint(
+                "Check that Redis is running and that the URL (strata.redis_url or REDIS_URL) names its host and port.",
+            );
         }
         let error = Self::new(HotErrorKind::Reply, format!("the Redis server at {address} answered with an error"))
             .detail(fact);

@@ -98,7 +98,7 @@ impl Table<'_> {
         let error = match attempt {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => return Err(error.into()),
-            Err(error) => JobError::from(error),
+            Err(error) => error,
         };
         if !is_about_the_data(&error.sqlstate) {
             return Err(error);

@@ -18,7 +18,7 @@ mod table;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bridge::hot::{HotClient, HotConfig};
 use bridge::wait::BlockingWait;
 use series::time::{MICROS_PER_MINUTE, bucket_start};
@@ -81,7 +81,7 @@ fn run() -> Result<()> {
 
     heading("3. The jobs");
     jobs::flush(&mut client)?;
-    jobs::rollup(&mut client)?;
+    jobs::rollup(&mut client, &mut watcher)?;
     detection::run(&mut client, &network, &corpus, &sources, end)?;
     archive::run(&mut client, &mut watcher, &sources)?;
     sensors::last_half_hour(&wait, &hot, &sources)?;
@@ -104,28 +104,34 @@ fn run() -> Result<()> {
 }
 
 fn make_data(end: i64) -> Result<(Network, Vec<nab::Series>, [Source; 2])> {
-    let network = Network::simulate(end);
-    let corpus = nab::load(&nab::folder(), end)?;
-    let sources = [data::water(&network, end), data::measurements(&corpus, end)];
+    let (mut simulated, mut real) = (None, None);
     report::step("a simulated water network", |_| {
-        Ok(format!(
+        let network = Network::simulate(end);
+        let source = data::water(&network, end);
+        let text = format!(
             "{} readings of {} nodes, {} events at known times",
-            count(sources[0].rows.len()),
+            count(source.rows.len()),
             NODES.len(),
             network.events.len()
-        ))
+        );
+        simulated = Some((network, source));
+        Ok(text)
     })?;
     report::step("real measurements (NAB)", |_| {
+        let corpus = nab::load(&nab::folder(), end)?;
+        let source = data::measurements(&corpus, end);
         let windows: usize = corpus.iter().map(|series| series.windows.len()).sum();
-        let in_files: usize = corpus.iter().map(|series| series.rows_in_file).sum();
-        let repeated = in_files - sources[1].rows.len();
-        Ok(format!(
+        let repeated = corpus.iter().map(|series| series.rows_in_file).sum::<usize>() - source.rows.len();
+        let text = format!(
             "{} measurements of {} series, {windows} labelled anomalies; {repeated} repeated times count once",
-            count(sources[1].rows.len()),
+            count(source.rows.len()),
             corpus.len()
-        ))
+        );
+        real = Some((corpus, source));
+        Ok(text)
     })?;
-    Ok((network, corpus, sources))
+    let ((network, water), (corpus, measurements)) = simulated.zip(real).context("the data")?;
+    Ok((network, corpus, [water, measurements]))
 }
 
 fn stop() -> Result<()> {

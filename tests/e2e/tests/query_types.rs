@@ -21,7 +21,7 @@ fn database() -> Database {
     ));
     database.run(&format!(
         "INSERT INTO readings (time, node, price, ratio, note, code, data, fine, day, small, big, single, double, raw, span, tags, seen, at)
-         SELECT {day} + i * interval '1 h 1 us', md5(i::text)::uuid, (ARRAY[0, -12345678.91, 99999999.99, 0.1])[i % 4 + 1],
+         SELECT {day} + i * interval '1 h 1 us', md5(i::text)::uuid, (ARRAY[-0.01, -12345678.91, 99999999.99, 0.1])[i % 4 + 1],
                 (ARRAY[1e-20, 123456789012345678901234567890.5, 'NaN'::numeric, -0.0])[i % 4 + 1],
                 (ARRAY['', 'ünï\"cödé ''quoted''', E'line\\nbreak\\ttab', '\\N'])[i % 4 + 1], 'c' || i, jsonb_build_object('a', i, 'b', ARRAY[1.50, NULL]),
                 i % 2 = 0, '1969-12-31'::date + i, i - 3, 9007199254740993 + i, i / 3.0::float4,

@@ -83,7 +83,7 @@ fn it_marks_the_runs_that_died_where_there_is_no_scheduler() {
         let (code, message) = caller.join().unwrap();
         assert_eq!((code.as_str(), message.as_str()), ("57P02", "the process of job \"flush\" ended without a result"));
     });
-    run(&server, "SELECT strata.detach('readings')");
+    run(&server, "SELECT strata.detach('readings', force => true)");
     assert_eq!(ask(&server, "SELECT status FROM strata.run_job('flush')"), "succeeded");
     let all = "SELECT string_agg(status, ' ' ORDER BY run_id) FROM strata.job_runs";
     assert_eq!(ask(&server, all), "crashed succeeded");

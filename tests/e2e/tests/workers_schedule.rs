@@ -59,7 +59,7 @@ fn a_success_ends_the_back_off() {
     let server = server_without_redis();
     run(&server, "SELECT strata.alter_job('flush', '1 second')");
     eventually("a failure", || ask(&server, "SELECT failures FROM strata.jobs WHERE name = 'flush'") == "1");
-    run(&server, "SELECT strata.detach('readings')");
+    run(&server, "SELECT strata.detach('readings', force => true)");
     run(&server, "UPDATE strata.jobs SET next_run_at = now() WHERE name = 'flush'; SELECT strata.wake_scheduler()");
     eventually("runs on its schedule again", || count(&server, &succeeded("flush")) >= 2);
     assert_eq!(ask(&server, "SELECT failures FROM strata.jobs WHERE name = 'flush'"), "0");

@@ -70,15 +70,15 @@ pub fn run(args: &IngestArgs) -> Result<ExitCode, Failure> {
     let path = rejects.path().to_owned();
     let rejected = rejects.finish()?;
     println!(
-        "{} samples of {} series into source {source} at {} in {}; {}",
-        human::count(accepted),
+        "{} of {} series into source {source} at {} in {}; {}",
+        human::counted(accepted, "sample"),
         human::count(series.len() as u64),
         hot.address(),
         human::elapsed(started.elapsed()),
         if rejected == 0 {
             "no row rejected".to_owned()
         } else {
-            format!("{} rows rejected, see {}", human::count(rejected), path.display())
+            format!("{} rejected, see {}", human::counted(rejected, "row"), path.display())
         },
     );
     match (rejected, args.strict) {
@@ -122,7 +122,7 @@ fn check_all(mut input: Input, columns: &Columns, rejects: &mut Rejects) -> Resu
 fn refused_by_strict(rejects: Rejects) -> Result<Failure, Failure> {
     let path = rejects.path().display().to_string();
     let count = rejects.finish()?;
-    Ok(Failure::new(format!("nothing was put in: {} rows are bad", human::count(count)))
+    Ok(Failure::new(format!("nothing was put in: {}", human::counted(count, "bad row")))
         .detail(format!("They are in {path}, each with its reason."))
         .hint("Correct the file, or leave out --strict to put the other rows in."))
 }

@@ -26,8 +26,12 @@ pub fn last_day(wait: &BlockingWait, hot: &HotClient, sources: &[Source]) -> Res
                 0 => String::new(),
                 late => format!(", {} of them late and out of order", count(late)),
             };
-            let distinct = in_order.len() + total - in_order.len() - again.len();
-            Ok(format!("{} {} of the last 24 hours{late}; {} sent twice", count(distinct), source.noun, again.len()))
+            Ok(format!(
+                "{} {} of the last 24 hours{late}; {} sent twice",
+                count(total - again.len()),
+                source.noun,
+                again.len()
+            ))
         })?;
     }
     Ok(())

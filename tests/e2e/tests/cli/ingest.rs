@@ -88,7 +88,7 @@ fn strict_puts_nothing_in_if_a_row_is_bad() {
     let elsewhere = scratch.path("elsewhere.csv");
     let run = strata(&["ingest", &file, "--strict", "--rejected", &elsewhere, "--redis-url", &redis.url()], &[]);
     assert_eq!(run.code, 2);
-    assert!(run.stderr.contains("nothing was put in: 5 rows are bad"), "{}", run.stderr);
+    assert!(run.stderr.contains("nothing was put in: 5 bad rows"), "{}", run.stderr);
     assert!(scratch.has("elsewhere.csv"));
     assert_eq!(ask(&redis, async |hot| hot.info_source("readings").await).unwrap().samples, 0);
 

@@ -3,3 +3,4 @@
 mod ingest;
 mod status;
 mod support;
+mod tls;
