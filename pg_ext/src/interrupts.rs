@@ -45,9 +45,20 @@ impl Wait for BackendWait {
                     // an unreachable service cannot cancel either, and the statement ends all the same
                     let _ = runtime.block_on(async { tokio::time::timeout(CANCEL_BOUND, cancel).await });
                 }
+                leave_with_the_postmaster();
                 check_for_interrupts!();
             }
         })
+    }
+}
+
+/// A backend that outlives its postmaster holds on to the shared memory, and the server could not start again.
+fn leave_with_the_postmaster() {
+    // SAFETY: reads what the backend knows of its parent; proc_exit runs the backend's own exit callbacks.
+    unsafe {
+        if pg_sys::IsUnderPostmaster && libc::getppid() != pg_sys::PostmasterPid as libc::pid_t {
+            pg_sys::proc_exit(1);
+        }
     }
 }
 

@@ -55,9 +55,12 @@ pub fn check_relation(relation: pg_sys::Oid) -> Result<()> {
     match (kind.as_deref(), persistence.as_deref()) {
         (Some("r" | "p"), Some("p")) => {}
         (Some("r" | "p"), Some("u")) => {
-            return Err(Failure::new(PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE, format!("{name} is an unlogged table"))
-                .detail("A crash empties it, after Redis has forgotten what was flushed.")
-                .hint(format!("ALTER TABLE {name} SET LOGGED;")));
+            return Err(Failure::new(
+                PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+                format!("{name} is an unlogged table"),
+            )
+            .detail("A crash empties it, after Redis has forgotten what was flushed.")
+            .hint(format!("ALTER TABLE {name} SET LOGGED;")));
         }
         (Some("r" | "p"), _) => {
             return Err(Failure::new(

@@ -31,7 +31,8 @@ fn attach(
     name: default!(Option<&str>, "NULL"),
     drop_archived: default!(bool, "false"),
 ) -> i32 {
-    let request = Request { relation: relation.oid(), time_column, key_column, measures, hot, warm, cold, name, drop_archived };
+    let request =
+        Request { relation: relation.oid(), time_column, key_column, measures, hot, warm, cold, name, drop_archived };
     request.attach().or_raise()
 }
 
@@ -53,8 +54,11 @@ impl Request<'_> {
         check_owner(self.relation)?;
         let table = source::qualified_name(self.relation)?;
         if Source::find(self.relation)?.is_some() {
-            return Err(Failure::new(PgSqlErrorCode::ERRCODE_DUPLICATE_OBJECT, format!("table {table} is attached already"))
-                .hint("strata.alter_source changes its tiers; strata.detach lets it go."));
+            return Err(Failure::new(
+                PgSqlErrorCode::ERRCODE_DUPLICATE_OBJECT,
+                format!("table {table} is attached already"),
+            )
+            .hint("strata.alter_source changes its tiers; strata.detach lets it go."));
         }
         let columns = columns(self.relation)?;
         check_time_column(&columns, self.time_column, &table)?;
@@ -100,8 +104,11 @@ impl Request<'_> {
         let length = |interval: &Option<Interval>| interval.as_ref().map(crate::pg_time::interval_micros);
         for (tier, interval) in [("hot", length(&self.hot)), ("warm", length(&self.warm))] {
             if interval.is_some_and(|micros| micros <= 0) {
-                return Err(Failure::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, format!("{tier} must be longer than nothing"))
-                    .hint(format!("{tier} => NULL leaves the tier without a limit of its own.")));
+                return Err(Failure::new(
+                    PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                    format!("{tier} must be longer than nothing"),
+                )
+                .hint(format!("{tier} => NULL leaves the tier without a limit of its own.")));
             }
         }
         if let (Some(hot), Some(warm)) = (length(&self.hot), length(&self.warm))
@@ -112,17 +119,26 @@ impl Request<'_> {
         }
         check_cold(self.relation, self.cold)?;
         if self.drop_archived && self.cold.is_none() {
-            return Err(Failure::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "drop_archived needs a cold tier")
-                .hint("Name the BigQuery table: cold => 'dataset.table'."));
+            return Err(Failure::new(
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                "drop_archived needs a cold tier",
+            )
+            .hint("Name the BigQuery table: cold => 'dataset.table'."));
         }
         Ok(())
     }
 
     fn insert(&self, name: &str, measures: &[String]) -> Result<i32> {
-        let taken = Spi::get_one_with_args::<String>("SELECT relation::text FROM strata.sources WHERE name = $1", &[name.into()]);
+        let taken = Spi::get_one_with_args::<String>(
+            "SELECT relation::text FROM strata.sources WHERE name = $1",
+            &[name.into()],
+        );
         if let Ok(Some(other)) = taken {
-            return Err(Failure::new(PgSqlErrorCode::ERRCODE_DUPLICATE_OBJECT, format!("source name \"{name}\" belongs to table {other}"))
-                .hint("Give this one a name of its own: name => 'other_name'."));
+            return Err(Failure::new(
+                PgSqlErrorCode::ERRCODE_DUPLICATE_OBJECT,
+                format!("source name \"{name}\" belongs to table {other}"),
+            )
+            .hint("Give this one a name of its own: name => 'other_name'."));
         }
         let _user = AsUser::catalog_owner();
         let id = Spi::get_one_with_args::<i32>(

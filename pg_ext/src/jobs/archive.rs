@@ -93,18 +93,12 @@ struct LoadedDay {
 }
 
 /// Reads a day; `None`, and the day is done, where the archive holds it already.
-fn load(
-    source: &Source,
-    columns: &TableColumns,
-    dirty: DirtyDay,
-    known: Option<&Entry>,
-) -> Result<Option<LoadedDay>> {
+fn load(source: &Source, columns: &TableColumns, dirty: DirtyDay, known: Option<&Entry>) -> Result<Option<LoadedDay>> {
     transaction(ACTIVITY, || {
         let rows = stored_day::rows(source, columns, dirty.day)?;
         let dropped = known.is_some_and(|entry| entry.state == State::Dropped);
         let nothing_to_add = rows.is_empty() && (dropped || known.is_none());
-        let unchanged =
-            !dropped && known.is_some_and(|entry| entry.content == stored_day::content(columns, &rows));
+        let unchanged = !dropped && known.is_some_and(|entry| entry.content == stored_day::content(columns, &rows));
         if nothing_to_add || unchanged {
             dirty_log::done(source.id, Consumer::Archive, &[dirty])?;
             return Ok(None);
@@ -157,7 +151,8 @@ impl<'a> Batch<'a> {
     }
 
     fn archive_alone(&mut self, day: &LoadedDay) -> Result<()> {
-        let done = archive_day(&BackendWait, self.archive, day.dirty.day, &day.rows, day.mode).map_err(Failure::from)?;
+        let done =
+            archive_day(&BackendWait, self.archive, day.dirty.day, &day.rows, day.mode).map_err(Failure::from)?;
         self.record(day, done)
     }
 

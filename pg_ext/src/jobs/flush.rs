@@ -181,7 +181,9 @@ impl Table<'_> {
 
 /// Redis forgets what is acknowledged, so the commit before the acknowledgement must be on disk.
 fn commit_durably() -> Result<()> {
-    Spi::run("SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'")?;
+    Spi::run(
+        "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'",
+    )?;
     Ok(())
 }
 

@@ -5,6 +5,8 @@ use crate::source::Source;
 use bridge::hot::Pending;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use series::time::Micros;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 /// Pending samples of a source, one entry per sample in every column.
 #[derive(Default, Debug)]
@@ -35,13 +37,51 @@ impl HotRows {
         rows
     }
 
+    /// The samples as readers must see them: under the key that the table gives them, each key and time once. A key that
+    /// the table cannot hold is left to the flush, which keeps its samples in strata.rejected_samples.
+    pub fn for_readers(mut pending: Pending, source: &Source) -> Self {
+        pending.series.retain_mut(|series| match table_key(&source.key_type, &series.key) {
+            Some(key) => {
+                series.key = key;
+                true
+            }
+            None => false,
+        });
+        let mut keys = HashSet::new();
+        let distinct = pending.series.iter().all(|series| keys.insert(series.key.clone()));
+        let rows = Self::of(pending, source);
+        if distinct { rows } else { rows.merged() }
+    }
+
+    /// Redis can hold one key of the table under two names. As in the flush, the later one wins measure by measure.
+    fn merged(self) -> Self {
+        let mut first: HashMap<(&str, Micros), usize> = HashMap::new();
+        let mut kept = Vec::new();
+        let mut measures = self.measures.clone();
+        for (i, time) in self.times.iter().enumerate() {
+            let place = *first.entry((&self.keys[i], *time)).or_insert_with(|| {
+                kept.push(i);
+                i
+            });
+            for column in &mut measures {
+                column[place] = column[i].or(column[place]);
+            }
+        }
+        Self {
+            flush_id: self.flush_id,
+            times: kept.iter().map(|i| self.times[*i]).collect(),
+            keys: kept.iter().map(|i| self.keys[*i].clone()).collect(),
+            measures: measures.iter().map(|column| kept.iter().map(|i| column[*i]).collect()).collect(),
+        }
+    }
+
     /// No samples, with a column for each measure of the source.
     pub fn none(source: &Source) -> Self {
         Self { measures: vec![Vec::new(); source.measures.len()], ..Self::default() }
     }
 
     /// Some of the samples.
-    pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
+    pub fn slice(&self, range: Range<usize>) -> Self {
         Self {
             flush_id: self.flush_id,
             times: self.times[range.clone()].to_vec(),
@@ -69,5 +109,21 @@ impl HotRows {
         let arrays: String = (0..self.measures.len()).map(|i| format!(", ${}::float8[]", i + 3)).collect();
         let columns: String = (0..self.measures.len()).map(|i| format!(", m{i}")).collect();
         format!("unnest($1::timestamptz[], $2::text[]{arrays}) AS h(t, k{columns})")
+    }
+}
+
+/// A key of Redis as the key column's type writes it: `007` is the integer `7`. `None` if it is none of that type.
+fn table_key(key_type: &str, key: &str) -> Option<String> {
+    match key_type {
+        "smallint" => key.trim().parse::<i16>().ok().map(|number| number.to_string()),
+        "integer" => key.trim().parse::<i32>().ok().map(|number| number.to_string()),
+        "bigint" => key.trim().parse::<i64>().ok().map(|number| number.to_string()),
+        "uuid" => {
+            let digits: String = key.chars().filter(|c| !matches!(c, '-' | '{' | '}')).collect();
+            let valid = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            let part = |range: Range<usize>| digits[range].to_ascii_lowercase();
+            valid.then(|| [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-"))
+        }
+        _ => Some(key.to_owned()),
     }
 }

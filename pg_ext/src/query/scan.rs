@@ -331,7 +331,7 @@ pub fn read_hot(
     let pending = client.pending(&source.name, from, to.map(|to| to - 1), keys, None);
     let answer = BackendWait.wait("reading pending samples from Redis", pending).map_err(Failure::from);
     let pending = tiers::or_partial("hot", answer)?;
-    Ok(pending.map_or_else(|| HotRows::none(source), |pending| HotRows::of(pending, source)))
+    Ok(pending.map_or_else(|| HotRows::none(source), |pending| HotRows::for_readers(pending, source)))
 }
 
 /// A transaction that keeps an old snapshot could miss rows that moved after it: neither where they were nor, in its own

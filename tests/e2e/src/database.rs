@@ -105,7 +105,9 @@ impl Database {
 
     /// A table with one measure, a hypertable with a chunk a day where there is TimescaleDB.
     pub fn create_readings(&self) {
-        self.run("CREATE TABLE readings (time timestamptz NOT NULL, key text NOT NULL, value float8, UNIQUE (key, time))");
+        self.run(
+            "CREATE TABLE readings (time timestamptz NOT NULL, key text NOT NULL, value float8, UNIQUE (key, time))",
+        );
         if self.version.has_timescaledb() {
             self.run("SELECT create_hypertable('readings', 'time', chunk_time_interval => interval '1 day')");
         }

@@ -11,7 +11,8 @@ pub struct Readings(pub BTreeMap<(String, i64), Option<f64>>);
 impl Readings {
     /// The rows of a query with the columns time, key and value; each key and time may come once.
     pub fn of(database: &Database, query: &str) -> Readings {
-        let sql = format!("SELECT key::text, (extract(epoch FROM time) * 1000000)::bigint, value::float8 FROM ({query}) q");
+        let sql =
+            format!("SELECT key::text, (extract(epoch FROM time) * 1000000)::bigint, value::float8 FROM ({query}) q");
         let mut readings = Readings::default();
         for row in database.connect().query(&sql, &[]).unwrap_or_else(|error| panic!("{sql}: {error:?}")) {
             let (key, time): (String, i64) = (row.get(0), row.get(1));

@@ -15,11 +15,7 @@ pub struct Sensors {
 impl Sensors {
     /// Sensors of the database's source.
     pub fn of(redis: &RedisServer, database: &Database) -> Sensors {
-        Sensors {
-            connection: redis.connection().unwrap(),
-            source: database.name.clone(),
-            sent: Readings::default(),
-        }
+        Sensors { connection: redis.connection().unwrap(), source: database.name.clone(), sent: Readings::default() }
     }
 
     /// After the server was started again.

@@ -51,7 +51,8 @@ fn number(database: &Database) -> i64 {
 }
 
 /// The burst turns out to be an error of the sensor.
-const CORRECTION: &str = "UPDATE water_infrastructure.sensor_readings SET flow_rate = flow_rate / 4 WHERE flow_rate > 70";
+const CORRECTION: &str =
+    "UPDATE water_infrastructure.sensor_readings SET flow_rate = flow_rate / 4 WHERE flow_rate > 70";
 
 #[test]
 fn a_burst_is_one_event_that_keeps_its_number_and_its_notes() {

@@ -42,7 +42,10 @@ fn an_archived_day_is_in_the_manifest_and_stays_in_the_table_unless_told_otherwi
     assert_eq!(manifest(&database), format!("{}, {}", entry(6), entry(5)));
     in_archive(&database).assert_same(&readings, "the archive");
     assert_eq!(database.count("SELECT count(*) FROM readings"), 4 * 288);
-    assert_eq!(database.count("SELECT count(DISTINCT content_hash) FROM strata.manifest WHERE content_hash LIKE '288-%'"), 2);
+    assert_eq!(
+        database.count("SELECT count(DISTINCT content_hash) FROM strata.manifest WHERE content_hash LIKE '288-%'"),
+        2
+    );
     // nothing changed: nothing is done
     assert_eq!(database.job("archive").0, 0);
     database.run("SELECT strata.alter_source('readings', drop_archived => true)");
@@ -126,7 +129,9 @@ fn nothing_leaves_the_table_when_the_archive_is_another_databases() {
     database.run("SELECT strata.take_over_archive('readings')");
     database.job("archive");
     assert_eq!(database.count("SELECT count(*) FROM readings"), 0);
-    let refusal = original.refusal("INSERT INTO readings VALUES (now() - interval '6 days', 'A', 1); COMMIT; SELECT strata.run_job('archive')");
+    let refusal = original.refusal(
+        "INSERT INTO readings VALUES (now() - interval '6 days', 'A', 1); COMMIT; SELECT strata.run_job('archive')",
+    );
     assert_eq!(refusal.sqlstate, "55000", "{refusal:?}");
 }
 
@@ -137,7 +142,8 @@ fn a_restored_day_is_back_in_the_table_and_stays_there() {
     database.run(&format!("INSERT INTO readings VALUES ({}, 'A', -1)", database.day(5)));
     let mut expected = readings;
     expected.put("A", database.midnight(5), -1.0);
-    let restored = database.count(&format!("SELECT strata.restore('readings', {}, {})", database.day(5), database.day(4)));
+    let restored =
+        database.count(&format!("SELECT strata.restore('readings', {}, {})", database.day(5), database.day(4)));
     assert_eq!(restored, 288);
     assert_eq!(database.count("SELECT count(*) FROM readings"), 288);
     database.all_tiers().assert_same(&expected, "after the restore");
@@ -158,7 +164,10 @@ fn rows_of_a_foreign_table_are_imported_under_other_names() {
     database.attach("warm => NULL");
     let foreign = format!("{}.devices", database.name);
     emulator::create_dataset(&stack().bigquery, &database.name);
-    emulator::query(&stack().bigquery, &format!("CREATE TABLE `{foreign}` (ts TIMESTAMP, sensor STRING, reading INT64, note STRING)"));
+    emulator::query(
+        &stack().bigquery,
+        &format!("CREATE TABLE `{foreign}` (ts TIMESTAMP, sensor STRING, reading INT64, note STRING)"),
+    );
     emulator::query(
         &stack().bigquery,
         &format!(
@@ -177,9 +186,31 @@ fn rows_of_a_foreign_table_are_imported_under_other_names() {
     assert_eq!(import("ARRAY['A']"), 1);
     assert_eq!(database.ask("SELECT value FROM readings WHERE key = 'B'"), "7");
     assert_eq!(import("NULL"), 2);
-    let all = "SELECT string_agg(concat_ws(' ', time AT TIME ZONE 'UTC', key, value), ', ' ORDER BY time) FROM readings";
+    let all =
+        "SELECT string_agg(concat_ws(' ', time AT TIME ZONE 'UTC', key, value), ', ' ORDER BY time) FROM readings";
     assert_eq!(database.ask(all), "2026-03-01 00:00:00.000001 A 1, 2026-03-01 00:00:01 B");
     assert_eq!(database.ask("SELECT string_agg(DISTINCT day::text, ' ') FROM strata.dirty_log"), "2026-03-01");
-    let missing = database.refusal(&format!("SELECT strata.import('readings', now() - interval '1 day', now(), '{foreign}')"));
+    let missing =
+        database.refusal(&format!("SELECT strata.import('readings', now() - interval '1 day', now(), '{foreign}')"));
     assert!(missing.message.contains("\"time\"") || missing.message.contains("\"key\""), "{missing:?}");
+}
+
+#[test]
+fn an_archive_that_was_changed_behind_its_back_is_made_right_with_the_next_change_of_the_day() {
+    let (database, readings) = two_old_days("");
+    database.job("archive");
+    let table = database.cold();
+    emulator::query(&stack().bigquery, &format!("DELETE FROM `{table}` WHERE key = 'A' AND value > 500"));
+    emulator::query(&stack().bigquery, &format!("UPDATE `{table}` SET value = 0 WHERE key = 'B' AND value > 500"));
+    assert_ne!(in_archive(&database), readings);
+    database.run(&format!(
+        "UPDATE readings SET value = -1 WHERE key = 'A' AND time IN ({}, {})",
+        database.day(6),
+        database.day(5)
+    ));
+    let mut expected = readings;
+    expected.put("A", database.midnight(6), -1.0);
+    expected.put("A", database.midnight(5), -1.0);
+    database.job("archive");
+    in_archive(&database).assert_same(&expected, "the archive");
 }

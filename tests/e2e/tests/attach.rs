@@ -18,9 +18,13 @@ fn traces(database: &Database) -> i64 {
 }
 
 fn attach_and_detach(database: &Database) {
-    database.run(&format!("INSERT INTO readings SELECT {} + i * interval '6 h', 'A', i FROM generate_series(0, 11) i", database.day(3)));
+    database.run(&format!(
+        "INSERT INTO readings SELECT {} + i * interval '6 h', 'A', i FROM generate_series(0, 11) i",
+        database.day(3)
+    ));
     assert_eq!(database.ask("SELECT strata.attach('readings', 'time', 'key') > 0"), "true");
-    let source = database.ask("SELECT concat_ws(' ', name, time_column, key_column, measures, hot, warm) FROM strata.sources");
+    let source =
+        database.ask("SELECT concat_ws(' ', name, time_column, key_column, measures, hot, warm) FROM strata.sources");
     assert_eq!(source, "readings time key {value} 24:00:00 90 days");
     database.job("rollup");
     assert_eq!(database.count("SELECT count(*) FROM strata.rollups WHERE width = '1 day'"), 3);
@@ -105,7 +109,10 @@ fn an_index_that_does_not_tell_readings_apart_does_not_count() {
     for (columns, index) in [
         ("time timestamptz NOT NULL, key text NOT NULL, value float8", "CREATE INDEX ON t (key, time)"),
         ("time timestamptz NOT NULL, key text NOT NULL, value float8", "CREATE UNIQUE INDEX ON t (key, time, value)"),
-        ("time timestamptz NOT NULL, key text NOT NULL, value float8", "CREATE UNIQUE INDEX ON t (key, time) WHERE value > 0"),
+        (
+            "time timestamptz NOT NULL, key text NOT NULL, value float8",
+            "CREATE UNIQUE INDEX ON t (key, time) WHERE value > 0",
+        ),
         ("time timestamptz NOT NULL, key text NOT NULL, value float8", "CREATE UNIQUE INDEX ON t (lower(key), time)"),
         ("time timestamptz NOT NULL, key text NOT NULL, value float8, UNIQUE (key, time) DEFERRABLE", "SELECT 1"),
     ] {
@@ -165,14 +172,19 @@ fn a_table_is_attached_once_and_by_its_owner() {
     let twice = database.refusal("SELECT strata.attach('readings', 'time', 'key')");
     assert_eq!(twice.sqlstate, "42710", "{twice:?}");
     assert!(twice.hint.contains("strata.alter_source") && twice.hint.contains("strata.detach"), "{twice:?}");
-    database.run("CREATE SCHEMA other; CREATE TABLE other.readings (time timestamptz, key text, v int, PRIMARY KEY (key, time))");
-    let name = database.refusal(&format!("SELECT strata.attach('other.readings', 'time', 'key', name => '{}')", database.name));
+    database.run(
+        "CREATE SCHEMA other; CREATE TABLE other.readings (time timestamptz, key text, v int, PRIMARY KEY (key, time))",
+    );
+    let name = database
+        .refusal(&format!("SELECT strata.attach('other.readings', 'time', 'key', name => '{}')", database.name));
     assert_eq!(name.sqlstate, "42710", "{name:?}");
     assert!(name.hint.contains("name => "), "{name:?}");
 
     let user = format!("{}_operator", database.name);
     database.run(&format!("CREATE ROLE {user}; GRANT strata_operator TO {user}"));
-    for sql in ["SELECT strata.detach('readings')", "SELECT strata.attach('other.readings', 'time', 'key', name => 'x')"] {
+    for sql in
+        ["SELECT strata.detach('readings')", "SELECT strata.attach('other.readings', 'time', 'key', name => 'x')"]
+    {
         let refusal = database.refusal(&format!("SET ROLE {user}; {sql}"));
         assert_eq!(refusal.sqlstate, "42501", "{sql}: {refusal:?}");
     }
@@ -236,7 +248,9 @@ fn a_table_may_be_renamed_and_dropped_and_its_time_column_not_renamed() {
     assert!(refusal.hint.contains("strata.detach"), "{refusal:?}");
     database.run("ALTER TABLE readings RENAME COLUMN at TO time; INSERT INTO readings VALUES (now(), 'A', 1)");
     // the name and the schema of a table are its own business
-    database.run("CREATE SCHEMA plant; ALTER TABLE readings SET SCHEMA plant; ALTER TABLE plant.readings RENAME TO \"Log\"");
+    database.run(
+        "CREATE SCHEMA plant; ALTER TABLE readings SET SCHEMA plant; ALTER TABLE plant.readings RENAME TO \"Log\"",
+    );
     database.run("INSERT INTO plant.\"Log\" VALUES (now(), 'B', 1)");
     database.job("rollup");
     assert_eq!(database.count("SELECT count(*) FROM strata.rollups WHERE width = '1 day'"), 2);

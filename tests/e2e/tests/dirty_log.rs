@@ -107,7 +107,8 @@ fn every_kind_of_change_is_noted() {
     database.run("DELETE FROM strata.dirty_log");
     let mut client = database.connect();
     let mut copy = client.copy_in("COPY readings FROM STDIN").unwrap();
-    let lines = format!("{d4} 00:00+00\ta\t1\n{d3} 23:59:59.999999+00\ta\t2\n", d4 = database.date(4), d3 = database.date(3));
+    let lines =
+        format!("{d4} 00:00+00\ta\t1\n{d3} 23:59:59.999999+00\ta\t2\n", d4 = database.date(4), d3 = database.date(3));
     std::io::Write::write_all(&mut copy, lines.as_bytes()).unwrap();
     copy.finish().unwrap();
     assert_eq!(noted(&database), "3 4");

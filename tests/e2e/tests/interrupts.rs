@@ -125,7 +125,8 @@ fn statement_timeout_ends_a_query_that_hangs() {
         }
         client.batch_execute(&format!("SET statement_timeout = {}", TIMEOUT.as_millis())).unwrap();
         let start = Instant::now();
-        let error = client.batch_execute("SELECT * FROM strata.rows(NULL::readings, '-infinity', 'infinity')").unwrap_err();
+        let error =
+            client.batch_execute("SELECT * FROM strata.rows(NULL::readings, '-infinity', 'infinity')").unwrap_err();
         assert_prompt(start.elapsed().saturating_sub(TIMEOUT), &format!("{tier:?}"));
         assert_eq!(Refusal::of(&error).sqlstate, "57014");
         assert!(silent.received_bytes() > 0, "{tier:?} was not asked");
@@ -138,12 +139,14 @@ fn statement_timeout_ends_a_query_that_hangs() {
 fn cancel_and_terminate_end_a_query_that_hangs() {
     let database = database(server());
     for tier in [Redis, BigQuery] {
-        for (function, expected) in [("pg_cancel_backend", "57014"), ("pg_terminate_backend", "57P01")] {
+        // the client may see the end of its connection before it has read the reason
+        let ways = [("pg_cancel_backend", ["57014", "57014"]), ("pg_terminate_backend", ["57P01", "connection lost"])];
+        for (function, expected) in ways {
             let silent = SilentServer::start();
             let hanging = Hanging::in_session(&database, tier, &silent);
             let (refusal, took) = hanging.end(|pid| database.run(&format!("SELECT {function}({pid})")));
             assert_prompt(took, &format!("{function} of {tier:?}"));
-            assert_eq!(code(&refusal), expected, "{tier:?}: {refusal:?}");
+            assert!(expected.contains(&code(&refusal)), "{function} of {tier:?}: {refusal:?}");
         }
     }
 }
@@ -152,7 +155,9 @@ fn cancel_and_terminate_end_a_query_that_hangs() {
 fn cancel_and_terminate_end_a_job_that_hangs() {
     let database = database(server());
     for tier in [Redis, BigQuery] {
-        for (function, expected) in [("pg_cancel_backend", ["57014", "57014"]), ("pg_terminate_backend", ["57P01", "57P02"])] {
+        for (function, expected) in
+            [("pg_cancel_backend", ["57014", "57014"]), ("pg_terminate_backend", ["57P01", "57P02"])]
+        {
             let silent = SilentServer::start();
             let hanging = Hanging::in_worker(&database, tier, &silent);
             let (refusal, took) = hanging.end(|pid| database.run(&format!("SELECT {function}({pid})")));

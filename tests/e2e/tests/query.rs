@@ -15,7 +15,10 @@ fn three_tiers() -> (Database, Sensors, Readings) {
     assert_eq!(database.count("SELECT count(*) FROM readings"), 2 * 288);
     // late rows of a dropped day: a new one, and one that the archive has with another value
     let late = database.midnight(5);
-    database.run(&format!("INSERT INTO readings VALUES ({day}, 'A', -1), ({day} + interval '1 us', 'C', -2)", day = database.day(5)));
+    database.run(&format!(
+        "INSERT INTO readings VALUES ({day}, 'A', -1), ({day} + interval '1 us', 'C', -2)",
+        day = database.day(5)
+    ));
     expected.put("A", late, -1.0);
     expected.put("C", late + 1, -2.0);
     let mut sensors = Sensors::of(&stack().redis, &database);
@@ -53,7 +56,9 @@ fn the_first_bound_belongs_to_the_range_and_the_second_does_not() {
     let (database, _, expected) = three_tiers();
     let bounds = [8, 7, 6, 5, 4, 2, 1, 0].map(|days| database.midnight(days));
     for bound in bounds {
-        for (from, to) in [(bound, bound + 1), (bound - 1, bound), (bound + 1, bound + 8), (bound, bound + MICROS_PER_DAY)] {
+        for (from, to) in
+            [(bound, bound + 1), (bound - 1, bound), (bound + 1, bound + 8), (bound, bound + MICROS_PER_DAY)]
+        {
             let range = Readings::of(&database, &rows(&literal(from), &literal(to), ""));
             range.assert_same(&expected.only(|_, time| (from..to).contains(&time)), &format!("[{from}, {to})"));
         }
@@ -79,7 +84,9 @@ fn a_transaction_with_an_old_snapshot_is_refused_instead_of_answered_wrongly() {
         client.batch_execute(&format!("BEGIN ISOLATION LEVEL {isolation}; SELECT 1")).unwrap();
         assert_eq!(client.query_one(count, &[]).unwrap().get::<_, i64>(0), 577, "before the {job}");
         // readers keep days from leaving the table, so the archive needs this one to have only a snapshot
-        client.batch_execute(&format!("COMMIT; BEGIN ISOLATION LEVEL {isolation}; SELECT count(*) FROM strata.sources")).unwrap();
+        client
+            .batch_execute(&format!("COMMIT; BEGIN ISOLATION LEVEL {isolation}; SELECT count(*) FROM strata.sources"))
+            .unwrap();
         database.job(job);
         let refusal = strata_e2e::Refusal::of(&client.query_one(count, &[]).unwrap_err());
         assert_eq!(refusal.sqlstate, "40001", "after the {job}: {refusal:?}");
@@ -136,11 +143,19 @@ fn explain_names_tiers_ranges_and_statements() {
     let hot = format!("hot {} {}.000001", midnight(7), midnight(1));
     assert_eq!(database.ask(&sql), format!("{}, {hot}", stored.join(", ")));
     let explain = format!("strata.explain('readings', {}, {})", database.day(8), database.day(0));
-    let statement = |tier: &str| database.ask(&format!("SELECT statement FROM {explain} WHERE tier = '{tier}' LIMIT 1"));
+    let statement =
+        |tier: &str| database.ask(&format!("SELECT statement FROM {explain} WHERE tier = '{tier}' LIMIT 1"));
     assert!(statement("hot").starts_with(&format!("STRATA.PENDING {} FROM ", database.name)), "{}", statement("hot"));
     assert!(statement("warm").contains("readings"), "{}", statement("warm"));
-    assert!(statement("cold").contains(&database.name) && statement("cold").contains("SELECT"), "{}", statement("cold"));
-    assert_eq!(database.ask(&format!("SELECT rows FROM {explain} WHERE tier = 'cold' ORDER BY range_start LIMIT 1")), "864");
+    assert!(
+        statement("cold").contains(&database.name) && statement("cold").contains("SELECT"),
+        "{}",
+        statement("cold")
+    );
+    assert_eq!(
+        database.ask(&format!("SELECT rows FROM {explain} WHERE tier = 'cold' ORDER BY range_start LIMIT 1")),
+        "864"
+    );
 }
 
 #[test]
@@ -152,4 +167,58 @@ fn what_is_no_attached_table_is_refused() {
     assert!(refusal.hint.contains("strata.attach("), "{refusal:?}");
     assert_eq!(database.refusal("SELECT * FROM strata.rows(NULL::int, now(), now())").sqlstate, "42804");
     assert_eq!(database.refusal("SELECT * FROM strata.buckets('readings', '1 day', now(), now())").sqlstate, "42704");
+}
+
+#[test]
+fn a_key_that_redis_spells_in_two_ways_counts_once() {
+    let database = stack().database();
+    database.create_readings();
+    database.attach("warm => NULL");
+    let mut sensors = Sensors::of(&stack().redis, &database);
+    let time = database.midnight(1);
+    sensors.send("A", time, 1.0);
+    sensors.send("{A}", time, 2.0);
+    sensors.send("{A}", time + 1, 3.0);
+    let before = database.all_tiers();
+    assert_eq!(before.len(), 2);
+    assert_eq!(database.count("SELECT count(*) FROM strata.latest(NULL::readings)"), 1);
+    database.job("flush");
+    database.all_tiers().assert_same(&before, "after the flush");
+}
+
+#[test]
+fn keys_of_redis_are_those_of_the_key_columns_type_or_none() {
+    let database = stack().database();
+    for (number, (kind, good, same, bad)) in [
+        ("integer", "7", "007", "seven"),
+        ("uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "A0EEBC999C0B4EF8BB6D6BB9BD380A11", "a0ee"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        database.run(&format!(
+            "DROP TABLE IF EXISTS readings; DELETE FROM strata.sources;
+             CREATE TABLE readings (time timestamptz, key {kind}, value float8, PRIMARY KEY (key, time));
+             SELECT strata.attach('readings', 'time', 'key', name => '{}_{number}');
+             INSERT INTO readings VALUES ({}, '{good}', 1)",
+            database.name,
+            database.day(1)
+        ));
+        let mut connection = stack().redis.connection().unwrap();
+        for key in [same, bad] {
+            redis::cmd("STRATA.ADD")
+                .arg(format!("{}_{number}:{key}", database.name))
+                .arg(database.midnight(1) / 1000)
+                .arg("value")
+                .arg(2)
+                .exec(&mut connection)
+                .unwrap();
+        }
+        let mut expected = Readings::default();
+        expected.put(good, database.midnight(1), 2.0);
+        database.all_tiers().assert_same(&expected, kind);
+        assert_eq!(database.count("SELECT count(*) FROM strata.latest(NULL::readings)"), 1, "{kind}");
+        database.job("flush");
+        database.stored().assert_same(&expected, kind);
+    }
 }

@@ -69,7 +69,8 @@ fn archive(database: &Database, acknowledged: &AtomicI64, attempted: &AtomicI64,
     repeat(over, || {
         number += 1;
         attempted.fetch_add(1, Ordering::SeqCst);
-        database.run(&format!("INSERT INTO readings VALUES ({} + {number} * interval '1 us', 'late', 0)", database.day(8)));
+        database
+            .run(&format!("INSERT INTO readings VALUES ({} + {number} * interval '1 us', 'late', 0)", database.day(8)));
         acknowledged.fetch_add(1, Ordering::SeqCst);
         archive_once(database);
     });

@@ -95,7 +95,11 @@ fn whom_row_level_security_restricts_gets_nothing_from_the_copies() {
     for view in ["strata.rollups", "strata.anomalies"] {
         let mut client = database.connect();
         client.batch_execute(&format!("SET ROLE {restricted}")).unwrap();
-        assert_eq!(client.query_one(&format!("SELECT count(*) FROM {view}"), &[]).unwrap().get::<_, i64>(0), 0, "{view}");
+        assert_eq!(
+            client.query_one(&format!("SELECT count(*) FROM {view}"), &[]).unwrap().get::<_, i64>(0),
+            0,
+            "{view}"
+        );
     }
     database.run(&rows(&database, 6, -1));
 }
@@ -136,12 +140,17 @@ fn rollups_and_anomalies_show_what_their_reader_may_select() {
         assert_eq!(database.refusal(&format!("SET ROLE {reader}; {sql}")).sqlstate, "42501", "{sql}");
     }
     let operator = user(&database, "operator", "strata_operator", true);
-    database.run(&format!("SET ROLE {operator}; SELECT strata.acknowledge_anomaly(1); SELECT strata.resolve_anomaly(1, 'x')"));
+    database.run(&format!(
+        "SET ROLE {operator}; SELECT strata.acknowledge_anomaly(1); SELECT strata.resolve_anomaly(1, 'x')"
+    ));
     let forged = format!("SET ROLE {operator}; UPDATE strata.anomalies SET peak_score = 0");
     assert_eq!(database.refusal(&forged).sqlstate, "42501");
     // what belongs to a table that an operator may not read is not for the operator either
     database.run(&format!("REVOKE SELECT ON readings FROM {operator}"));
-    assert_eq!(database.refusal(&format!("SET ROLE {operator}; SELECT strata.resolve_anomaly(1, 'y')")).sqlstate, "P0002");
+    assert_eq!(
+        database.refusal(&format!("SET ROLE {operator}; SELECT strata.resolve_anomaly(1, 'y')")).sqlstate,
+        "P0002"
+    );
 }
 
 #[test]
@@ -156,7 +165,9 @@ fn a_password_does_not_belong_into_a_setting() {
     }
     database.run("SET strata.redis_url = 'redis://user@host:6379/0'");
     let reader = user(&database, "reader", "strata_operator", false);
-    for setting in ["redis_url", "redis_password_file", "bigquery_endpoint", "bigquery_credentials_file", "cold_max_bytes"] {
+    for setting in
+        ["redis_url", "redis_password_file", "bigquery_endpoint", "bigquery_credentials_file", "cold_max_bytes"]
+    {
         let refusal = database.refusal(&format!("SET ROLE {reader}; SET strata.{setting} = '1GB'"));
         assert_eq!(refusal.sqlstate, "42501", "{setting}: {refusal:?}");
     }
@@ -172,13 +183,19 @@ fn nothing_of_the_extension_is_for_everybody_or_depends_on_the_search_path() {
     let executable = "has_function_privilege('public', p.oid, 'EXECUTE')";
     assert_eq!(database.ask(&format!("{functions}{executable}")), "");
     // a trigger function in C looks nothing up by name
-    let unpinned = "NOT EXISTS (SELECT FROM unnest(p.proconfig) c WHERE c LIKE 'search_path=%') AND p.proname <> 'note_dirty'";
+    let unpinned =
+        "NOT EXISTS (SELECT FROM unnest(p.proconfig) c WHERE c LIKE 'search_path=%') AND p.proname <> 'note_dirty'";
     assert_eq!(database.ask(&format!("{functions}{unpinned}")), "");
     let relations = "SELECT coalesce(string_agg(c.oid::regclass::text, ', '), '') FROM pg_class c
          WHERE c.relnamespace = 'strata'::regnamespace AND c.relkind IN ('r', 'v', 'S')
            AND EXISTS (SELECT FROM aclexplode(c.relacl) a WHERE a.grantee = 0)";
     assert_eq!(database.ask(relations), "");
-    assert_eq!(database.count("SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND probin LIKE '%strata%'"), 0);
+    assert_eq!(
+        database.count(
+            "SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND probin LIKE '%strata%'"
+        ),
+        0
+    );
 }
 
 #[test]
@@ -201,7 +218,10 @@ fn every_object_has_a_comment() {
 #[test]
 fn the_extension_consists_of_the_objects_that_are_written_down() {
     let database = Database::create(server());
-    let output = tools::program(server(), "psql", &database.name).args(["-X", "-A", "-t", "-c", "\\dx+ strata"]).output().unwrap();
+    let output = tools::program(server(), "psql", &database.name)
+        .args(["-X", "-A", "-t", "-c", "\\dx+ strata"])
+        .output()
+        .unwrap();
     let found = String::from_utf8(output.stdout).unwrap();
     let expected = include_str!("../expected/objects.txt");
     // PostgreSQL 17 lists the types that come with tables, too

@@ -85,6 +85,7 @@ fn health_names_what_is_down_and_what_to_do() {
     assert!(health("bigquery", "").starts_with("ok|"), "{}", health("bigquery", ""));
     let redis = health("redis", "SET strata.redis_url = 'redis://127.0.0.1:1/'");
     assert!(redis.starts_with("error|") && redis.contains("127.0.0.1:1"), "{redis}");
-    let bigquery = health("bigquery", "SET strata.bigquery_endpoint = 'http://127.0.0.1:1'; SET strata.cold_timeout = 2000");
+    let bigquery =
+        health("bigquery", "SET strata.bigquery_endpoint = 'http://127.0.0.1:1'; SET strata.cold_timeout = 2000");
     assert!(bigquery.starts_with("error|"), "{bigquery}");
 }

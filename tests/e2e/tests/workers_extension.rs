@@ -9,8 +9,12 @@ use workers_support::*;
 
 #[test]
 fn the_scheduler_comes_with_the_commit_of_create_extension() {
-    let server = builder().conf("strata.launcher_poll", "1h").start().unwrap();
+    let mut server = builder().conf("strata.launcher_poll", "1h").start().unwrap();
     run_in(&server, "postgres", "CREATE DATABASE sensors");
+    // The launcher finds nothing in the database and will not look again for an hour by itself.
+    server.stop_fast().unwrap();
+    server.start().unwrap();
+    sleep(2.0);
     run(&server, "BEGIN; CREATE EXTENSION strata; SELECT pg_sleep(1); ROLLBACK");
     sleep(1.0);
     assert!(!has_scheduler(&server, DATABASE));

@@ -75,6 +75,7 @@ pub fn count(server: &Postgres, sql: &str) -> u64 {
 /// SQLSTATE and message of a statement that must fail.
 pub fn error_of(server: &Postgres, sql: &str) -> (String, String) {
     let mut client = server.connect(DATABASE).unwrap();
+    client.batch_execute("SET statement_timeout = '20s'").unwrap();
     let error = client.batch_execute(sql).expect_err(sql);
     let error = error.as_db_error().unwrap_or_else(|| panic!("{sql}: {error:?}"));
     (error.code().code().to_owned(), error.message().to_owned())
