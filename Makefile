@@ -1,10 +1,10 @@
 # The commands of this project. `make` alone lists them.
 
-.PHONY: help setup build demo demo-stop test fmt lint clean
+.PHONY: help setup build demo demo-stop test fmt lint bench-archive clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what the build, the tests and the demo need (below target/, and Debian packages)
 	@tests/setup/install.sh
@@ -29,6 +29,9 @@ fmt: ## format the Rust code
 lint: ## check the format and the lints, as the tests do
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets -- -D warnings
+
+bench-archive: setup ## measure archiving and reading the archive; writes target/bench/archive.json
+	@cargo bench --quiet --package strata-e2e --bench archive
 
 clean: ## remove everything that was built or installed below target/
 	@tests/setup/clean.sh
