@@ -9,7 +9,7 @@ CREATE TABLE strata.sources (
     warm          interval CHECK (warm > interval '0'),
     cold          text UNIQUE,
     drop_archived boolean NOT NULL DEFAULT false CHECK (cold IS NOT NULL OR NOT drop_archived),
-    archive_owner text,
+    owner         text NOT NULL,
     attached_at   timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE strata.sources IS 'Tables attached to Strata; written by strata.attach, strata.alter_source and strata.detach';
@@ -23,7 +23,7 @@ COMMENT ON COLUMN strata.sources.hot IS 'How long Redis keeps samples; NULL: the
 COMMENT ON COLUMN strata.sources.warm IS 'Days older than this are archived; NULL: nothing is archived by age';
 COMMENT ON COLUMN strata.sources.cold IS 'BigQuery table as dataset.table; NULL: the source has no cold tier';
 COMMENT ON COLUMN strata.sources.drop_archived IS 'Whether days proved to be in the archive are removed from the table';
-COMMENT ON COLUMN strata.sources.archive_owner IS 'Database that writes the archive: system identifier and database number';
+COMMENT ON COLUMN strata.sources.owner IS 'Database that empties Redis and writes the archive: system identifier and hash of the name; a copy keeps its original''s';
 COMMENT ON COLUMN strata.sources.attached_at IS 'When the table was attached';
 
 CREATE TABLE strata.dirty_log (

@@ -50,6 +50,6 @@ COMMENT ON FUNCTION strata.restore(regclass, timestamptz, timestamptz, interval)
 COMMENT ON FUNCTION strata.attach(regclass, text, text, text[], interval, interval, text, text, boolean) IS 'Puts a table under Strata: checks what it needs, installs the triggers, returns the number of the source';
 COMMENT ON FUNCTION strata.detach(regclass, boolean) IS 'Lets a table go: its rows stay, what Strata knows of it leaves';
 COMMENT ON FUNCTION strata.alter_source(regclass, interval, interval, text, boolean, text[]) IS 'Changes the tiers of a source or adds measures; what is NULL stays';
-COMMENT ON FUNCTION strata.take_over_archive(regclass) IS 'Makes this database the one that writes an archive which another one wrote before';
+COMMENT ON FUNCTION strata.take_over_archive(regclass) IS 'Puts this database in the place of the one it is a copy of: it flushes the source and writes its archive from now on';
 COMMENT ON FUNCTION strata.acknowledge_anomaly(bigint) IS 'Notes that the caller has seen an anomaly';
 COMMENT ON FUNCTION strata.resolve_anomaly(bigint, text) IS 'Closes an anomaly with what it turned out to be';

@@ -37,6 +37,12 @@ pub fn define() {
     define_jobs();
 }
 
+/// Makes a misspelt `strata.*` setting an error. Called once all settings are defined.
+pub fn reserve_prefix() {
+    // SAFETY: the string is constant; called while the library is loaded.
+    unsafe { pg_sys::MarkGUCPrefixReserved(c"strata".as_ptr()) }
+}
+
 fn define_redis() {
     // SAFETY: the check hook is guarded and only reads the string PostgreSQL hands to it.
     unsafe {

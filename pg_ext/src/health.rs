@@ -195,14 +195,9 @@ fn table(source: &Source) -> Result<Line> {
             Some(hint),
         ));
     }
-    if source.archive_owner.as_deref().is_some_and(|owner| owner != manifest::owner().as_str()) {
+    if source.owner_id != manifest::owner().as_str() {
         let hint = "If this database is to write it from now on: SELECT strata.take_over_archive('…'); otherwise attach with another table.";
-        return Ok(line(
-            component,
-            WARNING,
-            "its archive belongs to another database, of which this one is a copy",
-            Some(hint),
-        ));
+        return Ok(line(component, WARNING, "it belongs to another database, of which this one is a copy", Some(hint)));
     }
     if overdue > 0 {
         let detail = format!("{overdue} days wait for the archive longer than they should");

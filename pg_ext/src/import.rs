@@ -232,19 +232,21 @@ fn require_cold_reader() -> Result<()> {
         .hint("GRANT strata_cold_reader TO the user."))
 }
 
-/// Makes this database the owner of an archive that another one wrote.
+/// Puts this database in the place of the one it is a copy of: its jobs flush the source and write its archive.
 #[pg_extern(volatile, parallel_unsafe, requires = ["catalog"])]
 #[search_path(pg_catalog, pg_temp)]
 fn take_over_archive(relation: PgRelation) {
     let source = Source::of_relation(relation.oid()).or_raise();
     let take_over = || -> Result<()> {
-        let client = tiers::cold()?;
-        let table = tiers::archive_table(&client, &source)?;
-        let columns = TableColumns::of(&source)?;
         let owner = manifest::owner();
-        bridge::archive::ArchiveTable::open(&BackendWait, &client, table, columns.shape, &source.name, &owner, true)?;
+        if source.cold.is_some() {
+            let client = tiers::cold()?;
+            let table = tiers::archive_table(&client, &source)?;
+            let shape = TableColumns::of(&source)?.shape;
+            bridge::archive::ArchiveTable::open(&BackendWait, &client, table, shape, &source.name, &owner, true)?;
+        }
         let _user = AsUser::catalog_owner();
-        manifest::remember_owner(source.id, &owner)
+        manifest::become_owner(source.id, &owner)
     };
     take_over().or_raise();
 }

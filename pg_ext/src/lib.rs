@@ -44,6 +44,7 @@ pub extern "C-unwind" fn _PG_init() {
     hide_backtraces();
     gucs::define();
     workers::define_gucs();
+    gucs::reserve_prefix();
     dirty_log::init();
     workers::init();
 }

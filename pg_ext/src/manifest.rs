@@ -2,6 +2,8 @@
 
 use crate::failure::{Failure, Result};
 use crate::pg_time;
+use crate::quote;
+use crate::source::Source;
 use bridge::archive::Archived;
 use bridge::cold::OwnerId;
 use pgrx::datum::Date;
@@ -111,10 +113,28 @@ pub fn owner() -> OwnerId {
     OwnerId::new(system, &database)
 }
 
-/// Keeps the owner in the catalog, where a restored copy finds somebody else's name.
-pub fn remember_owner(source_id: i32, owner: &OwnerId) -> Result<()> {
+/// A copy of a database must neither take the original's samples out of Redis nor write to its archive.
+///
+/// # Errors
+/// `55000` in a copy.
+pub fn check_owner(source: &Source) -> Result<()> {
+    if source.owner_id == owner().as_str() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("source \"{}\" belongs to another database, of which this one is a copy", source.name),
+    )
+    .hint(format!(
+        "If this database is to take its place: SELECT strata.take_over_archive({}); otherwise detach the table here.",
+        quote::literal(&source.table)
+    )))
+}
+
+/// Notes this database as the owner.
+pub fn become_owner(source_id: i32, owner: &OwnerId) -> Result<()> {
     Spi::run_with_args(
-        "UPDATE strata.sources SET archive_owner = $2 WHERE source_id = $1 AND archive_owner IS DISTINCT FROM $2",
+        "UPDATE strata.sources SET owner = $2 WHERE source_id = $1",
         &[source_id.into(), owner.as_str().into()],
     )?;
     Ok(())

@@ -28,12 +28,13 @@ pub struct Source {
     /// BigQuery table as `dataset.table`.
     pub cold: Option<String>,
     pub drop_archived: bool,
-    pub archive_owner: Option<String>,
+    /// The database whose jobs empty Redis and write the archive; see [`crate::manifest::check_owner`].
+    pub owner_id: String,
 }
 
 const SELECT: &str = "SELECT s.source_id, s.relation::oid, n.nspname::text, c.relname::text, c.relowner, s.name,
         s.time_column::text, s.key_column::text, format_type(a.atttypid, a.atttypmod), s.measures::text[],
-        s.hot, s.warm, s.cold, s.drop_archived, s.archive_owner
+        s.hot, s.warm, s.cold, s.drop_archived, s.owner
     FROM strata.sources s
     JOIN pg_class c ON c.oid = s.relation
     JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -95,7 +96,7 @@ impl Source {
             warm: row.get::<Interval>(12)?.map(|interval| pg_time::interval_micros(&interval)),
             cold: row.get(13)?,
             drop_archived: required(row, 14)?,
-            archive_owner: row.get(15)?,
+            owner_id: required(row, 15)?,
         })
     }
 

@@ -48,7 +48,7 @@ CREATE TABLE strata.sources (
     warm          interval CHECK (warm > interval '0'),
     cold          text UNIQUE,
     drop_archived boolean NOT NULL DEFAULT false CHECK (cold IS NOT NULL OR NOT drop_archived),
-    archive_owner text,
+    owner         text NOT NULL,
     attached_at   timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE strata.sources IS 'Tables attached to Strata; written by strata.attach, strata.alter_source and strata.detach';
@@ -62,7 +62,7 @@ COMMENT ON COLUMN strata.sources.hot IS 'How long Redis keeps samples; NULL: the
 COMMENT ON COLUMN strata.sources.warm IS 'Days older than this are archived; NULL: nothing is archived by age';
 COMMENT ON COLUMN strata.sources.cold IS 'BigQuery table as dataset.table; NULL: the source has no cold tier';
 COMMENT ON COLUMN strata.sources.drop_archived IS 'Whether days proved to be in the archive are removed from the table';
-COMMENT ON COLUMN strata.sources.archive_owner IS 'Database that writes the archive: system identifier and database number';
+COMMENT ON COLUMN strata.sources.owner IS 'Database that empties Redis and writes the archive: system identifier and hash of the name; a copy keeps its original''s';
 COMMENT ON COLUMN strata.sources.attached_at IS 'When the table was attached';
 
 CREATE TABLE strata.dirty_log (
@@ -831,7 +831,7 @@ COMMENT ON FUNCTION strata.restore(regclass, timestamptz, timestamptz, interval)
 COMMENT ON FUNCTION strata.attach(regclass, text, text, text[], interval, interval, text, text, boolean) IS 'Puts a table under Strata: checks what it needs, installs the triggers, returns the number of the source';
 COMMENT ON FUNCTION strata.detach(regclass, boolean) IS 'Lets a table go: its rows stay, what Strata knows of it leaves';
 COMMENT ON FUNCTION strata.alter_source(regclass, interval, interval, text, boolean, text[]) IS 'Changes the tiers of a source or adds measures; what is NULL stays';
-COMMENT ON FUNCTION strata.take_over_archive(regclass) IS 'Makes this database the one that writes an archive which another one wrote before';
+COMMENT ON FUNCTION strata.take_over_archive(regclass) IS 'Puts this database in the place of the one it is a copy of: it flushes the source and writes its archive from now on';
 COMMENT ON FUNCTION strata.acknowledge_anomaly(bigint) IS 'Notes that the caller has seen an anomaly';
 COMMENT ON FUNCTION strata.resolve_anomaly(bigint, text) IS 'Closes an anomaly with what it turned out to be';
 /* </end connected objects> */

@@ -62,6 +62,11 @@ pub(crate) fn timestamp_text(micros: Micros) -> String {
 /// A decimal text as an integer of 10^-9, `None` if NUMERIC cannot hold it exactly.
 pub(crate) fn scaled_numeric(text: &str) -> Option<i128> {
     const LIMIT: i128 = 10_i128.pow(38);
+    // the emulator writes a zero with its scale: 0E-9
+    let text = match text.split_once(['E', 'e']) {
+        Some((zero, exponent)) if zero == "0" && exponent.parse::<i32>().is_ok() => zero,
+        _ => text,
+    };
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),
@@ -98,6 +103,7 @@ mod tests {
         assert_eq!(scaled_numeric("12.50"), Some(12_500_000_000));
         assert_eq!(scaled_numeric("-0.000000001"), Some(-1));
         assert_eq!(scaled_numeric("0"), Some(0));
+        assert_eq!(scaled_numeric("0E-9"), Some(0));
         assert_eq!(scaled_numeric("1.0000000000"), Some(1_000_000_000));
         let largest = "99999999999999999999999999999.999999999";
         assert_eq!(scaled_numeric(largest), Some(10_i128.pow(38) - 1));

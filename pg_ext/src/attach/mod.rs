@@ -5,6 +5,7 @@ mod checks;
 
 use crate::as_user::AsUser;
 use crate::failure::{Failure, OrRaise, Result};
+use crate::manifest;
 use crate::quote;
 use crate::shape::TableColumns;
 use crate::source::{self, Source};
@@ -142,8 +143,8 @@ impl Request<'_> {
         }
         let _user = AsUser::catalog_owner();
         let id = Spi::get_one_with_args::<i32>(
-            "INSERT INTO strata.sources (relation, name, time_column, key_column, measures, hot, warm, cold, drop_archived)
-             VALUES ($1::oid, $2, $3::name, $4::name, $5::name[], $6, $7, $8, $9) RETURNING source_id",
+            "INSERT INTO strata.sources (relation, name, time_column, key_column, measures, hot, warm, cold, drop_archived, owner)
+             VALUES ($1::oid, $2, $3::name, $4::name, $5::name[], $6, $7, $8, $9, $10) RETURNING source_id",
             &[
                 self.relation.into(),
                 name.into(),
@@ -154,6 +155,7 @@ impl Request<'_> {
                 self.warm.into(),
                 self.cold.into(),
                 self.drop_archived.into(),
+                manifest::owner().as_str().into(),
             ],
         )?;
         Ok(id.expect("INSERT … RETURNING returns its row"))

@@ -23,6 +23,7 @@ const MOST_ROWS: usize = 100_000;
 
 pub fn archive(source: &Source) -> Result<JobOutcome> {
     let Some(warm) = source.warm else { return Ok(JobOutcome::default()) };
+    transaction(ACTIVITY, || manifest::check_owner(source).map_err(JobError::from))?;
     let limit = Limit { newest_end: chrono::Utc::now().timestamp_micros() - warm };
     let mut outcome = archive_dirty_days(source, limit)?;
     if source.drop_archived {
@@ -68,7 +69,6 @@ fn archive_dirty_days(source: &Source, limit: Limit) -> Result<JobOutcome> {
     let shape = work.columns.shape.clone();
     let archive = ArchiveTable::open(&BackendWait, &client, table, shape, &source.name, &work.owner, false)
         .map_err(Failure::from)?;
-    transaction(ACTIVITY, || manifest::remember_owner(source.id, &work.owner).map_err(JobError::from))?;
     let mut batch = Batch::new(source, &work.columns, &archive);
     for dirty in &work.days {
         if let Some(day) = load(source, &work.columns, *dirty, work.manifest.get(&dirty.day))? {

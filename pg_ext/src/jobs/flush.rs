@@ -9,7 +9,7 @@ use crate::quote;
 use crate::source::Source;
 use crate::subtransaction::subtransaction;
 use crate::workers::{JobError, JobOutcome, transaction};
-use crate::{gucs, tiers};
+use crate::{gucs, manifest, tiers};
 use bridge::flush::{FlushError, flush_source};
 use bridge::hot::{Pending, PendingSeries};
 use bridge::store::{FlushSource, FlushStore, StoreError, Written};
@@ -23,6 +23,7 @@ pub fn flush(source: &Source) -> Result<JobOutcome> {
         let message = Some("strata.redis_url is not set".to_owned());
         return Ok(JobOutcome { message, ..JobOutcome::default() });
     };
+    transaction("strata: flush", || manifest::check_owner(source).map_err(JobError::from))?;
     let mut store = Table { source };
     let name = FlushSource { name: source.name.clone() };
     let report = flush_source(&BackendWait, &client, &mut store, &name, gucs::flush_batch()).map_err(job_error)?;

@@ -29,7 +29,13 @@ fn main() {
     let by_queries = read(&queries, &table);
     let figures = [
         Figure { figure: "archive a day of 3456 rows", unit: "ms", strata: together, peer: alone, must: 0.8 },
-        Figure { figure: "read 207360 rows of the archive", unit: "s", strata: by_storage, peer: by_queries, must: 0.5 },
+        Figure {
+            figure: "read 207360 rows of the archive",
+            unit: "s",
+            strata: by_storage,
+            peer: by_queries,
+            must: 0.5,
+        },
     ];
     report(&figures);
 }
@@ -63,7 +69,8 @@ fn report(figures: &[Figure]) {
 fn archive(client: &ColdClient, together: i32) -> (f64, TableRef) {
     let wait = BlockingWait::new().expect("a runtime");
     let table = new_table(client);
-    let archive = ArchiveTable::open(&wait, client, table.clone(), shape(), "readings", &owner(), false).expect("opens");
+    let archive =
+        ArchiveTable::open(&wait, client, table.clone(), shape(), "readings", &owner(), false).expect("opens");
     let started = Instant::now();
     for first in (0..DAYS).step_by(together as usize) {
         let days: Vec<(Day, Vec<Row>)> =

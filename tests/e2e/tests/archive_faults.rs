@@ -83,7 +83,7 @@ fn clone_is_kept_from_the_archive(stack: &Stack, original: &Database, readings: 
     assert!(refusal.message.contains("another database"), "{refusal:?}");
     assert!(refusal.hint.contains("strata.take_over_archive"), "{refusal:?}");
     let health = "SELECT status || ': ' || detail FROM strata.health() WHERE component LIKE 'source %'";
-    assert!(copy.ask(health).starts_with("warning: its archive belongs to another database"), "{}", copy.ask(health));
+    assert!(copy.ask(health).starts_with("warning: it belongs to another database"), "{}", copy.ask(health));
     original.all_tiers().assert_same(readings, "the original");
 
     copy.run("SELECT strata.take_over_archive('readings')");
