@@ -29,8 +29,9 @@ inside() {
     local version=$1 root=$2 copy=$3 place=$4
     shift 4
     mount --bind "$copy" "$root"
-    mount --bind "$root" "$root$root"
     mount --bind /tmp "$root/tmp"
+    # after /tmp, which would hide it where the project itself lies below /tmp
+    mount --bind "$root" "$root$root"
     install -d -o "$(owner_of_root "$root")" "$place/data"
     cd "$PROJECT/pg_ext"
     export STRATA_PG_ROOT=$root PATH="$PROJECT/tests/pgrx:$PATH"
