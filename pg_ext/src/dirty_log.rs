@@ -12,11 +12,16 @@ use pgrx::prelude::*;
 use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
 use series::time::Day;
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_void};
 
+// utils/datum.h is not among the headers that pgrx binds.
+unsafe extern "C-unwind" {
+    fn datumIsEqual(one: pg_sys::Datum, two: pg_sys::Datum, by_value: bool, length: std::ffi::c_int) -> bool;
+}
+
 thread_local! {
-    static NOTED: RefCell<HashSet<(i32, Day)>> = RefCell::new(HashSet::new());
+    static NOTED: RefCell<HashMap<(i32, Day), bool>> = RefCell::new(HashMap::new());
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -63,6 +68,9 @@ impl Consumer {
 #[derive(Clone, Copy, Debug)]
 pub struct DirtyDay {
     pub day: Day,
+    /// Rows of the day were deleted or got another key or time. Rows that are missing without it left by another way
+    /// (a retention policy, a dropped partition), and the archive keeps them.
+    pub removes: bool,
     pub version: i64,
 }
 
@@ -73,17 +81,19 @@ pub fn drain() -> Result<()> {
         "WITH taken AS (
              DELETE FROM strata.dirty_log
              WHERE ctid = ANY (ARRAY(SELECT ctid FROM strata.dirty_log FOR UPDATE SKIP LOCKED))
-             RETURNING source_id, day
+             RETURNING source_id, day, removes
          )
-         INSERT INTO strata.dirty_days AS known (source_id, day, consumer)
-         SELECT DISTINCT taken.source_id, taken.day, consumer
+         INSERT INTO strata.dirty_days AS known (source_id, day, consumer, removes)
+         SELECT taken.source_id, taken.day, consumer, bool_or(taken.removes)
          FROM taken
          JOIN strata.sources USING (source_id)
          CROSS JOIN LATERAL unnest(CASE WHEN sources.cold IS NULL
              THEN ARRAY['rollup', 'anomaly_detection']
              ELSE ARRAY['rollup', 'anomaly_detection', 'archive'] END) AS consumer
+         GROUP BY 1, 2, 3
          ORDER BY 1, 2, 3
-         ON CONFLICT (source_id, consumer, day) DO UPDATE SET version = DEFAULT",
+         ON CONFLICT (source_id, consumer, day)
+         DO UPDATE SET version = DEFAULT, removes = known.removes OR excluded.removes",
     )?;
     Ok(())
 }
@@ -92,14 +102,15 @@ pub fn drain() -> Result<()> {
 pub fn pending(source_id: i32, consumer: Consumer) -> Result<Vec<DirtyDay>> {
     Spi::connect(|client| {
         let rows = client.select(
-            "SELECT day, version FROM strata.dirty_days WHERE source_id = $1 AND consumer = $2 ORDER BY day",
+            "SELECT day, version, removes FROM strata.dirty_days WHERE source_id = $1 AND consumer = $2 ORDER BY day",
             None,
             &[source_id.into(), consumer.as_str().into()],
         )?;
         let mut days = Vec::new();
         for row in rows {
             if let (Some(day), Some(version)) = (row.get::<Date>(1)?, row.get::<i64>(2)?) {
-                days.push(DirtyDay { day: pg_time::day(day), version });
+                let removes = row.get::<bool>(3)? == Some(true);
+                days.push(DirtyDay { day: pg_time::day(day), removes, version });
             }
         }
         Ok(days)
@@ -121,7 +132,15 @@ pub fn done(source_id: i32, consumer: Consumer, days: &[DirtyDay]) -> Result<()>
 
 /// Notes days for the transaction at hand.
 pub fn note(source_id: i32, days: impl IntoIterator<Item = Day>) {
-    NOTED.with_borrow_mut(|noted| noted.extend(days.into_iter().map(|day| (source_id, day))));
+    note_change(source_id, days, false);
+}
+
+fn note_change(source_id: i32, days: impl IntoIterator<Item = Day>, removes: bool) {
+    NOTED.with_borrow_mut(|noted| {
+        for day in days {
+            *noted.entry((source_id, day)).or_default() |= removes;
+        }
+    });
 }
 
 fn write_noted() -> Result<()> {
@@ -131,13 +150,16 @@ fn write_noted() -> Result<()> {
     }
     let mut noted: Vec<_> = noted.into_iter().collect();
     noted.sort_unstable();
-    let sources: Vec<i32> = noted.iter().map(|(source, _)| *source).collect();
-    let days: Vec<Date> = noted.iter().map(|(_, day)| pg_time::date(*day)).collect();
+    let sources: Vec<i32> = noted.iter().map(|((source, _), _)| *source).collect();
+    let days: Vec<Date> = noted.iter().map(|((_, day), _)| pg_time::date(*day)).collect();
+    let removes: Vec<bool> = noted.iter().map(|(_, removes)| *removes).collect();
     let _user = AsUser::catalog_owner();
     let _snapshot = Snapshot::push();
+    // the search path is the writer's own here, so every name is qualified and no type is named
     Spi::run_with_args(
-        "INSERT INTO strata.dirty_log (source_id, day) SELECT * FROM unnest($1::integer[], $2::date[])",
-        &[sources.into(), days.into()],
+        "INSERT INTO strata.dirty_log (source_id, day, removes)
+         SELECT * FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))",
+        &[sources.into(), days.into(), removes.into()],
     )?;
     Ok(())
 }
@@ -178,7 +200,7 @@ unsafe extern "C-unwind" fn at_transaction_end(event: pg_sys::XactEvent::Type, _
     }
 }
 
-/// The trigger that `attach` installs. Arguments: source_id, time column.
+/// The trigger that `attach` installs. Arguments: source_id, time column, key column.
 ///
 /// AFTER, because only then is the row's time final; the row itself is not changed.
 #[pg_guard]
@@ -211,33 +233,96 @@ unsafe fn trigger_data<'a>(fcinfo: pg_sys::FunctionCallInfo) -> Option<&'a pg_sy
 
 unsafe fn note_event(data: &pg_sys::TriggerData) {
     // SAFETY: tg_trigger and tg_relation are set for every trigger call.
-    let (source_id, column) = unsafe { trigger_arguments(&*data.tg_trigger) };
+    let (source_id, time, key) = unsafe { trigger_arguments(&*data.tg_trigger) };
     if data.tg_event & pg_sys::TRIGGER_EVENT_ROW == 0 {
         // SAFETY: as above.
         let relation = unsafe { (*data.tg_relation).rd_id };
-        return note(source_id, days_of_table(relation, column).or_raise());
+        return note_change(source_id, days_of_table(relation, time).or_raise(), true);
     }
-    // SAFETY: row events carry the old row in tg_trigtuple and, for updates, the new one in tg_newtuple.
+    // SAFETY: row events carry the old or only row in tg_trigtuple and, for updates, the new one in tg_newtuple.
     unsafe {
         let descriptor = (*data.tg_relation).rd_att;
-        for tuple in [data.tg_trigtuple, data.tg_newtuple] {
-            if !tuple.is_null()
-                && let Some(day) = day_of_row(tuple, descriptor, column)
-            {
-                note(source_id, [day]);
+        let first = identity(data.tg_trigtuple, descriptor, time, key);
+        let removes = match data.tg_event & pg_sys::TRIGGER_EVENT_OPMASK {
+            pg_sys::TRIGGER_EVENT_DELETE => true,
+            pg_sys::TRIGGER_EVENT_UPDATE => {
+                let new = identity(data.tg_newtuple, descriptor, time, key);
+                note_change(source_id, new.day(), false);
+                !first.is_same(&new)
             }
+            _ => false,
+        };
+        note_change(source_id, first.day(), removes);
+    }
+}
+
+/// What tells one reading from another.
+struct Identity {
+    time: Option<i64>,
+    key: Option<pg_sys::Datum>,
+    key_by_value: bool,
+    key_length: i32,
+}
+
+impl Identity {
+    fn day(&self) -> Option<Day> {
+        self.time.and_then(pg_time::micros_of_raw).map(Day::of)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let same_key = match (self.key, other.key) {
+            // SAFETY: both are values of the same column of rows that live through the trigger's call.
+            (Some(one), Some(two)) => unsafe {
+                pg_sys::ffi::pg_guard_ffi_boundary(|| datumIsEqual(one, two, self.key_by_value, self.key_length))
+            },
+            (None, None) => true,
+            _ => false,
+        };
+        same_key && self.time == other.time
+    }
+}
+
+/// # Safety
+/// The tuple is a row of the relation that the descriptor is of.
+unsafe fn identity(tuple: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc, time: &CStr, key: &CStr) -> Identity {
+    // SAFETY: as promised; a chunk or partition may order its columns differently, so they are looked up by name, and
+    // the number of a column that was found has an attribute.
+    unsafe {
+        let key_number = column_number(descriptor, key);
+        let attribute = &*(*descriptor).attrs.as_ptr().add(key_number as usize - 1);
+        let value = |number| {
+            let mut null = false;
+            let datum = pg_sys::heap_getattr(tuple, number, descriptor, &mut null);
+            (!null).then_some(datum)
+        };
+        Identity {
+            time: value(column_number(descriptor, time)).map(|datum| datum.value() as i64),
+            key: value(key_number),
+            key_by_value: attribute.attbyval,
+            key_length: attribute.attlen.into(),
         }
     }
 }
 
-unsafe fn trigger_arguments(trigger: &pg_sys::Trigger) -> (i32, &CStr) {
+/// # Safety
+/// The descriptor is valid.
+unsafe fn column_number(descriptor: pg_sys::TupleDesc, column: &CStr) -> i32 {
+    // SAFETY: as promised.
+    let number = unsafe { pg_sys::SPI_fnumber(descriptor, column.as_ptr()) };
+    if number <= 0 {
+        column_is_gone(column);
+    }
+    number
+}
+
+unsafe fn trigger_arguments(trigger: &pg_sys::Trigger) -> (i32, &CStr, &CStr) {
     // SAFETY: tgargs holds tgnargs C strings.
     let arguments: Vec<&CStr> = (0..trigger.tgnargs as usize)
         .map(|i| unsafe { CStr::from_ptr(*trigger.tgargs.add(i) as *const c_char) })
         .collect();
     match arguments[..] {
-        [source, column] => match source.to_str().ok().and_then(|text| text.parse().ok()) {
-            Some(source_id) => (source_id, column),
+        [source, time, key] => match source.to_str().ok().and_then(|text| text.parse().ok()) {
+            Some(source_id) => (source_id, time, key),
             None => wrong_arguments(),
         },
         _ => wrong_arguments(),
@@ -253,24 +338,10 @@ fn wrong_arguments() -> ! {
     .raise()
 }
 
-unsafe fn day_of_row(tuple: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc, column: &CStr) -> Option<Day> {
-    // SAFETY: tuple and descriptor belong to the trigger's relation; a chunk or partition may order its columns
-    // differently, so the column is looked up by name.
-    unsafe {
-        let number = pg_sys::SPI_fnumber(descriptor, column.as_ptr());
-        if number <= 0 {
-            time_column_is_gone(column);
-        }
-        let mut null = false;
-        let datum = pg_sys::heap_getattr(tuple, number, descriptor, &mut null);
-        if null { None } else { pg_time::micros_of_raw(datum.value() as i64).map(Day::of) }
-    }
-}
-
-fn time_column_is_gone(column: &CStr) -> ! {
+fn column_is_gone(column: &CStr) -> ! {
     Failure::new(
         PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
-        format!("time column \"{}\" of a Strata source is gone", column.to_string_lossy()),
+        format!("column \"{}\" of a Strata source is gone", column.to_string_lossy()),
     )
     .hint("Rename it back, or strata.detach the table and attach it again with the new name.")
     .raise()

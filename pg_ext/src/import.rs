@@ -31,10 +31,13 @@ fn import(
 ) -> i64 {
     let source = Source::of_relation(relation.oid()).or_raise();
     let import = || -> Result<i64> {
-        require_cold_reader()?;
+        require_role("strata_cold_reader")?;
         let client = tiers::cold()?;
         let table = match source_table {
-            Some(name) => client.table(name)?,
+            Some(name) => {
+                require_role("strata_operator")?;
+                client.table(name)?
+            }
             None => tiers::archive_table(&client, &source)?,
         };
         let renamed = renamed_columns(columns)?;
@@ -56,7 +59,7 @@ fn restore(
 ) -> i64 {
     let source = Source::of_relation(relation.oid()).or_raise();
     let restore = || -> Result<i64> {
-        require_cold_reader()?;
+        require_role("strata_cold_reader")?;
         let client = tiers::cold()?;
         let table = tiers::archive_table(&client, &source)?;
         let columns = TableColumns::of(&source)?;
@@ -220,16 +223,18 @@ fn renamed_columns(columns: Option<JsonB>) -> Result<Vec<(String, String)>> {
     object.iter().map(|(here, there)| Ok((here.clone(), there.as_str().ok_or_else(wrong)?.to_owned()))).collect()
 }
 
-fn require_cold_reader() -> Result<()> {
+/// Reading BigQuery costs money; reading a table there that is no source's archive also uses the server's credentials.
+fn require_role(role: &str) -> Result<()> {
     let member = Spi::connect(|client| -> Result<Option<bool>> {
-        Ok(client.select("SELECT pg_has_role('strata_cold_reader', 'USAGE')", Some(1), &[])?.first().get::<bool>(1)?)
+        let row = client.select("SELECT pg_has_role($1::name, 'USAGE')", Some(1), &[role.into()])?.first();
+        Ok(row.get::<bool>(1)?)
     })?;
     if member == Some(true) {
         return Ok(());
     }
     Err(Failure::new(PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for the cold tier")
-        .detail("A query on BigQuery costs money.")
-        .hint("GRANT strata_cold_reader TO the user."))
+        .detail("A query on BigQuery costs money, and is made with the credentials of the server.")
+        .hint(format!("GRANT {role} TO the user.")))
 }
 
 /// Puts this database in the place of the one it is a copy of: its jobs flush the source and write its archive.

@@ -34,10 +34,10 @@ impl Snapshot {
         Self(())
     }
 
-    /// Whether the transaction keeps to a snapshot that may be older than this one.
-    pub fn is_of_transaction() -> bool {
-        // SAFETY: reads the isolation level of the transaction in progress.
-        unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
+    /// Whether what Redis was told may not show in the snapshot: in the higher isolation levels, and on a standby.
+    pub fn may_be_behind() -> bool {
+        // SAFETY: reads the isolation level of the transaction in progress and the state of the server.
+        unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 || pg_sys::RecoveryInProgress() }
     }
 
     /// The newest moment, also in the higher isolation levels.

@@ -29,6 +29,7 @@ fn detach_relation(relation: pg_sys::Oid, force: bool) -> Result<()> {
     .unwrap_or(0);
     if !force {
         refuse_while_samples_wait(&source)?;
+        refuse_while_samples_are_rejected(&source)?;
     }
     if only_cold > 0 && !force {
         return Err(Failure::new(
@@ -48,6 +49,24 @@ fn detach_relation(relation: pg_sys::Oid, force: bool) -> Result<()> {
     Spi::run_with_args("DELETE FROM strata.dirty_log WHERE source_id = $1", &[source.id.into()])?;
     Spi::run_with_args("DELETE FROM strata.sources WHERE source_id = $1", &[source.id.into()])?;
     Ok(())
+}
+
+/// Redis has forgotten them, and they leave with the source.
+fn refuse_while_samples_are_rejected(source: &Source) -> Result<()> {
+    let _user = AsUser::catalog_owner();
+    let count = Spi::get_one_with_args::<i64>(
+        "SELECT count(*) FROM strata.rejected_samples WHERE source_id = $1",
+        &[source.id.into()],
+    )?
+    .unwrap_or(0);
+    if count == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
+        format!("{count} samples of source \"{}\" are in strata.rejected_samples only", source.name),
+    )
+    .hint("Correct and insert them, or delete them there; force => true gives them up."))
 }
 
 /// Without the source nobody would flush what Redis still holds for it.

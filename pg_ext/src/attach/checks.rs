@@ -13,6 +13,8 @@ pub struct Column {
     pub name: String,
     pub kind: String,
     not_null: bool,
+    /// Neither NOT NULL nor computed: a sample may come without it, and the flush may write it.
+    pub may_be_missing: bool,
 }
 
 impl Column {
@@ -106,15 +108,18 @@ pub fn check_owner(relation: pg_sys::Oid) -> Result<()> {
 pub fn columns(relation: pg_sys::Oid) -> Result<Vec<Column>> {
     Spi::connect(|client| {
         let rows = client.select(
-            "SELECT a.attname::text, t.typname::text, a.attnotnull FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+            "SELECT a.attname::text, t.typname::text, a.attnotnull,
+                 NOT a.attnotnull AND a.attgenerated = '' AND a.attidentity = '' FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
              WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
             None,
             &[relation.into()],
         )?;
         let mut columns = Vec::new();
         for row in rows {
-            if let (Some(name), Some(kind), Some(not_null)) = (row.get(1)?, row.get(2)?, row.get(3)?) {
-                columns.push(Column { name, kind, not_null });
+            if let (Some(name), Some(kind), Some(not_null), Some(may_be_missing)) =
+                (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)
+            {
+                columns.push(Column { name, kind, not_null, may_be_missing });
             }
         }
         Ok(columns)

@@ -73,7 +73,7 @@ impl Request<'_> {
         };
         check_name(&name)?;
         let id = self.insert(&name, &measures)?;
-        install_triggers(&table, id, self.time_column)?;
+        install_triggers(&table, id, self.time_column, self.key_column)?;
         mark_all_days(self.relation, id, self.time_column)?;
         if self.cold.is_some() {
             TableColumns::of(&Source::of_relation(self.relation)?)?;
@@ -88,7 +88,12 @@ impl Request<'_> {
         }
         let all: Vec<String> = columns
             .iter()
-            .filter(|column| column.is_numeric() && column.name != self.time_column && column.name != self.key_column)
+            .filter(|column| {
+                column.is_numeric()
+                    && column.may_be_missing
+                    && column.name != self.time_column
+                    && column.name != self.key_column
+            })
             .map(|column| column.name.clone())
             .collect();
         if all.is_empty() {
@@ -109,7 +114,9 @@ impl Request<'_> {
                     PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
                     format!("{tier} must be longer than nothing"),
                 )
-                .hint(format!("{tier} => NULL leaves the tier without a limit of its own.")));
+                .hint(format!(
+                    "{tier} => NULL is right for a source that never comes through Redis, or is never archived by age."
+                )));
             }
         }
         if let (Some(hot), Some(warm)) = (length(&self.hot), length(&self.warm))
@@ -162,8 +169,8 @@ impl Request<'_> {
     }
 }
 
-fn install_triggers(table: &str, id: i32, time_column: &str) -> Result<()> {
-    let arguments = format!("{}, {}", quote::literal(&id.to_string()), quote::literal(time_column));
+fn install_triggers(table: &str, id: i32, time_column: &str, key_column: &str) -> Result<()> {
+    let arguments = [&id.to_string(), time_column, key_column].map(quote::literal).join(", ");
     Spi::run(&format!(
         "CREATE TRIGGER strata_note_dirty AFTER INSERT OR UPDATE OR DELETE ON {table}
          FOR EACH ROW EXECUTE FUNCTION strata.note_dirty({arguments})"

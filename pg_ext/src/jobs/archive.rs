@@ -25,6 +25,7 @@ pub fn archive(source: &Source) -> Result<JobOutcome> {
     let Some(warm) = source.warm else { return Ok(JobOutcome::default()) };
     transaction(ACTIVITY, || manifest::check_owner(source).map_err(JobError::from))?;
     let limit = Limit { newest_end: chrono::Utc::now().timestamp_micros() - warm };
+    transaction(ACTIVITY, || drop_days::notice_vanished_days(source).map_err(JobError::from))?;
     let mut outcome = archive_dirty_days(source, limit)?;
     if source.drop_archived {
         let dropped = drop_days::drop_archived(source, limit)?;
@@ -90,21 +91,29 @@ struct LoadedDay {
     dirty: DirtyDay,
     rows: Vec<Row>,
     mode: MergeMode,
+    /// Its rows have left the table before; these came late.
+    dropped: bool,
 }
 
 /// Reads a day; `None`, and the day is done, where the archive holds it already.
 fn load(source: &Source, columns: &TableColumns, dirty: DirtyDay, known: Option<&Entry>) -> Result<Option<LoadedDay>> {
     transaction(ACTIVITY, || {
         let rows = stored_day::rows(source, columns, dirty.day)?;
-        let dropped = known.is_some_and(|entry| entry.state == State::Dropped);
+        let archived = known.filter(|entry| entry.state == State::Archived);
+        let vanished = archived.is_some_and(|entry| !dirty.removes && (rows.len() as u64) < entry.content.rows);
+        if vanished {
+            manifest::mark_dropped(source.id, &[dirty.day])?;
+        }
+        let dropped = vanished || known.is_some_and(|entry| entry.state == State::Dropped);
         let nothing_to_add = rows.is_empty() && (dropped || known.is_none());
-        let unchanged = !dropped && known.is_some_and(|entry| entry.content == stored_day::content(columns, &rows));
+        let unchanged = !dropped && archived.is_some_and(|entry| entry.content == stored_day::content(columns, &rows));
         if nothing_to_add || unchanged {
             dirty_log::done(source.id, Consumer::Archive, &[dirty])?;
             return Ok(None);
         }
-        let mode = if dropped { MergeMode::Upsert } else { MergeMode::Replace };
-        Ok(Some(LoadedDay { dirty, rows, mode }))
+        // what this attachment has not archived itself, and what nobody deleted, is not its to remove
+        let mode = if archived.is_some() && dirty.removes { MergeMode::Replace } else { MergeMode::Upsert };
+        Ok(Some(LoadedDay { dirty, rows, mode, dropped }))
     })
 }
 
@@ -170,10 +179,13 @@ fn record(
     done: &Archived,
 ) -> std::result::Result<(), Failure> {
     let day = loaded.dirty.day;
-    let dropped = loaded.mode == MergeMode::Upsert;
-    let entry = Entry { content: done.day_content, state: if dropped { State::Dropped } else { State::Archived } };
+    let entry =
+        Entry { content: done.day_content, state: if loaded.dropped { State::Dropped } else { State::Archived } };
     manifest::record(source.id, day, &entry, done)?;
-    if dropped && !drop_days::remove_late_rows(source, columns, day, stored_day::content(columns, &loaded.rows))? {
+    if loaded.dropped
+        && source.drop_archived
+        && !drop_days::remove_late_rows(source, columns, day, stored_day::content(columns, &loaded.rows))?
+    {
         // the rows changed meanwhile: the archive has what was read, the day stays noted and its turn comes again
         return Ok(());
     }

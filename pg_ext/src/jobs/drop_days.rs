@@ -127,6 +127,26 @@ fn drop_unit(source: &Source, columns: &TableColumns, unit: &Unit) -> std::resul
     Ok(Some(left.len()))
 }
 
+/// Archived days whose rows left the table by another way than a DELETE (a retention policy, a dropped partition) are in
+/// the archive only, and queries must look for them there.
+pub fn notice_vanished_days(source: &Source) -> std::result::Result<(), Failure> {
+    let time = source.time();
+    Spi::run_with_args(
+        &format!(
+            "UPDATE strata.manifest m SET state = 'dropped', dropped_at = now(), keep_until = NULL
+             WHERE source_id = $1 AND state = 'archived' AND rows > 0
+               AND NOT EXISTS (SELECT FROM {} t WHERE t.{time} >= m.day::timestamp AT TIME ZONE 'UTC'
+                                                  AND t.{time} < (m.day + 1)::timestamp AT TIME ZONE 'UTC')
+               AND NOT EXISTS (SELECT FROM strata.dirty_days d
+                               WHERE d.source_id = m.source_id AND d.consumer = 'archive' AND d.day = m.day)
+               AND NOT EXISTS (SELECT FROM strata.dirty_log d WHERE d.source_id = m.source_id AND d.day = m.day)",
+            source.table
+        ),
+        &[source.id.into()],
+    )?;
+    Ok(())
+}
+
 /// Removes rows that came late for a dropped day and are in the archive now; false if they changed meanwhile.
 pub fn remove_late_rows(
     source: &Source,

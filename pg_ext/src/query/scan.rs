@@ -82,7 +82,7 @@ impl<'a> Scan<'a> {
         // SAFETY: the lock is released at the end of the transaction, as any reader's.
         unsafe { pg_sys::LockRelationOid(source.relation, pg_sys::AccessShareLock as pg_sys::LOCKMODE) }
         let snapshot = Snapshot::take();
-        if Snapshot::is_of_transaction() {
+        if Snapshot::may_be_behind() {
             check_not_overtaken(&request, &hot, &snapshot)?;
         }
         let dropped = dropped_days(&snapshot, &request)?;
