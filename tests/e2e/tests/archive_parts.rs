@@ -88,3 +88,23 @@ fn a_reader_who_does_not_end_delays_the_drop_and_not_other_readers() {
     assert!(dropped(&database) >= 5);
     database.all_tiers().assert_same(&readings, "all tiers");
 }
+
+#[test]
+fn a_partition_dropped_by_hand_takes_nothing_from_the_archive() {
+    let database = stack().database();
+    database.run(&format!(
+        "CREATE TABLE readings (time timestamptz, key text, value float8, PRIMARY KEY (key, time)) PARTITION BY RANGE (time);
+         CREATE TABLE old PARTITION OF readings FOR VALUES FROM ({}) TO ({});
+         CREATE TABLE rest PARTITION OF readings DEFAULT",
+        database.day(9),
+        database.day(6)
+    ));
+    database.attach(&format!("warm => '3 days', cold => '{}'", database.cold()));
+    let mut expected = database.fill(9, 1);
+    database.job("archive");
+    database.run(&format!("DROP TABLE old; INSERT INTO readings VALUES ({}, 'late', 1)", database.day(8)));
+    expected.put("late", database.midnight(8), 1.0);
+    database.job("archive");
+    assert_eq!(dropped(&database), 3);
+    database.all_tiers().assert_same(&expected, "all tiers");
+}

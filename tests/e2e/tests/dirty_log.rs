@@ -170,6 +170,25 @@ fn a_user_without_any_right_on_strata_may_write() {
 }
 
 #[test]
+fn a_writers_own_types_and_functions_are_not_used_at_commit() {
+    let database = database();
+    let user = format!("{}_attacker", database.name);
+    database.run(&format!(
+        "CREATE ROLE {user}; GRANT SELECT, INSERT ON readings TO {user}; CREATE TABLE caught (by_user text);
+         GRANT INSERT ON caught TO public"
+    ));
+    let trap = "CREATE FUNCTION pg_temp.trap(pg_catalog.date) RETURNS boolean LANGUAGE sql AS
+                    'INSERT INTO public.caught VALUES (current_user); SELECT true';
+                CREATE DOMAIN pg_temp.date AS pg_catalog.date CHECK (pg_temp.trap(VALUE));
+                CREATE FUNCTION pg_temp.unnest(pg_catalog.int4[]) RETURNS SETOF pg_catalog.int4 LANGUAGE sql AS
+                    'INSERT INTO public.caught VALUES (current_user); SELECT 1';
+                SET search_path = pg_temp, public, pg_catalog";
+    let insert = insert(&database, 3, "a");
+    assert_eq!(noted_by(&database, &format!("SET ROLE {user}; {trap}; {insert}")), "3");
+    assert_eq!(database.count("SELECT count(*) FROM caught"), 0);
+}
+
+#[test]
 fn constraints_checked_at_commit_and_deferred_triggers_change_nothing() {
     let database = Database::create(server());
     database.run(
