@@ -1,9 +1,8 @@
-//! Active defragmentation: moves a series and its blocks to where the allocator wants them.
+//! Active defragmentation: moves a series, its blocks and its kept hours to where the allocator wants them.
 
 use crate::guard::guard;
 use crate::stored::Stored;
 use redis_module::raw::{self, RedisModuleDefragCtx, RedisModuleString};
-use series::block::Allocation;
 use std::ffi::{c_int, c_void};
 
 /// The type's callback. It does all of a series at once, since a day of readings is some tens of blocks; returns 0, done.
@@ -19,11 +18,8 @@ pub unsafe extern "C" fn defrag(
                 *value = moved;
             }
             let stored = &mut *(*value).cast::<Stored>();
-            for block in stored.blocks_mut() {
-                block.reallocate(|allocation| match allocation {
-                    Allocation::Data(data) => move_box(ctx, data),
-                    Allocation::Summaries(summaries) => move_box(ctx, summaries),
-                });
+            for allocation in stored.allocations_mut() {
+                move_box(ctx, allocation);
             }
         }
     });

@@ -30,9 +30,9 @@ impl Stored {
         result
     }
 
-    /// The blocks, to be moved in memory but not changed.
-    pub fn blocks_mut(&mut self) -> &mut [series::block::Block] {
-        self.series.blocks_mut()
+    /// The large allocations, to be moved in memory but not changed.
+    pub fn allocations_mut(&mut self) -> impl Iterator<Item = &mut Box<[u8]>> {
+        self.series.allocations_mut()
     }
 
     #[inline]

@@ -1,14 +1,9 @@
-//! A closed block: up to [`MAX_ROWS`] samples of one series, compressed, with the aggregates of every measure beside the
-//! data, so that a window that covers the block is answered without decoding it.
+//! A closed block: up to [`MAX_ROWS`] samples of one series, compressed. Aggregates are not kept per block but per time
+//! ([`crate::rollup`]): a window asks for buckets, and blocks begin where they happen to.
 //!
 //! Data: number of rows, number of columns, then the timestamp column and each measure's column, every section with its
 //! length in front (all LEB128). [`crate::codec`] says how a column is encoded and where the encodings come from.
 
-mod summary;
-
-pub use summary::Summary;
-
-use crate::bucket::Bucket;
 use crate::bytes::{DecodeError, Reader, put_varint};
 use crate::codec::{column, timestamps};
 use crate::time::Micros;
@@ -24,9 +19,9 @@ pub const MAX_COLUMNS: usize = 1024;
 pub struct Block {
     first: Micros,
     last: Micros,
-    rows: usize,
+    rows: u32,
+    columns: u32,
     data: Box<[u8]>,
-    summaries: Box<[Summary]>,
 }
 
 impl Block {
@@ -54,13 +49,13 @@ impl Block {
         Block {
             first: times[0],
             last: times[times.len() - 1],
-            rows: times.len(),
+            rows: times.len() as u32,
+            columns: columns.len() as u32,
             data: data.into(),
-            summaries: columns.iter().map(|c| Summary::of(c)).collect(),
         }
     }
 
-    /// Reads the bytes of [`Block::data`], decodes all of it to be sure that it can be, and computes the aggregates anew.
+    /// Reads the bytes of [`Block::data`], and decodes all of it to be sure that it can be.
     /// Infinities are refused, as they are when a sample is added.
     pub fn from_data(data: &[u8]) -> Result<Block, DecodeError> {
         let mut reader = Reader::new(data);
@@ -68,16 +63,15 @@ impl Block {
         let mut times = Vec::with_capacity(rows);
         timestamps::decode(take_section(&mut reader)?, rows, &mut times)?;
         let mut values = Vec::with_capacity(rows);
-        let mut summaries = Vec::new();
         for _ in 0..columns {
             column::decode(take_section(&mut reader)?, rows, &mut values)?;
             if values.iter().any(|v| v.is_infinite()) {
                 return Err(DecodeError::Invalid("an infinite value"));
             }
-            summaries.push(Summary::of(&values));
         }
         reader.finish()?;
-        Ok(Block { first: times[0], last: times[rows - 1], rows, data: data.into(), summaries: summaries.into() })
+        let (first, last) = (times[0], times[rows - 1]);
+        Ok(Block { first, last, rows: rows as u32, columns: columns as u32, data: data.into() })
     }
 
     /// The compressed bytes; everything else follows from them.
@@ -94,17 +88,17 @@ impl Block {
     }
 
     pub fn rows(&self) -> usize {
-        self.rows
+        self.rows as usize
     }
 
     /// Number of measures the block knows; later ones are missing in all its rows.
     pub fn columns(&self) -> usize {
-        self.summaries.len()
+        self.columns as usize
     }
 
     /// Heap bytes behind the block.
     pub fn heap_bytes(&self) -> usize {
-        self.data.len() + self.summaries.len() * size_of::<Summary>()
+        self.data.len()
     }
 
     /// Replaces `out` by the times.
@@ -112,14 +106,14 @@ impl Block {
         let mut reader = Reader::new(&self.data);
         take_shape(&mut reader)?;
         out.clear();
-        timestamps::decode(take_section(&mut reader)?, self.rows, out)
+        timestamps::decode(take_section(&mut reader)?, self.rows(), out)
     }
 
     /// Replaces `out` by one value per row, NaN where missing; all missing for a measure the block does not know.
     pub fn decode_measure(&self, measure: usize, out: &mut Vec<f64>) -> Result<(), DecodeError> {
-        if measure >= self.summaries.len() {
+        if measure >= self.columns() {
             out.clear();
-            out.resize(self.rows, f64::NAN);
+            out.resize(self.rows(), f64::NAN);
             return Ok(());
         }
         let mut reader = Reader::new(&self.data);
@@ -127,33 +121,13 @@ impl Block {
         for _ in 0..=measure {
             take_section(&mut reader)?;
         }
-        column::decode(take_section(&mut reader)?, self.rows, out)
+        column::decode(take_section(&mut reader)?, self.rows(), out)
     }
 
-    /// The aggregates of a measure over all rows, without decoding. None where they do not follow from what is kept:
-    /// when some rows lack the measure, the times of its first and last value are only in the data.
-    pub fn bucket(&self, measure: usize) -> Option<Bucket> {
-        let Some(summary) = self.summaries.get(measure) else {
-            return Some(Bucket::new());
-        };
-        match summary.count {
-            0 => Some(Bucket::new()),
-            count if count == self.rows => Some(summary.bucket(self.first, self.last)),
-            _ => None,
-        }
+    /// The compressed data, for whoever defragments memory.
+    pub fn data_mut(&mut self) -> &mut Box<[u8]> {
+        &mut self.data
     }
-
-    /// Hands the compressed data and the aggregates to `reallocate`, which may move each to other memory.
-    pub fn reallocate(&mut self, mut reallocate: impl FnMut(Allocation<'_>)) {
-        reallocate(Allocation::Data(&mut self.data));
-        reallocate(Allocation::Summaries(&mut self.summaries));
-    }
-}
-
-/// One of the two heap allocations of a block, for whoever defragments memory.
-pub enum Allocation<'a> {
-    Data(&'a mut Box<[u8]>),
-    Summaries(&'a mut Box<[Summary]>),
 }
 
 fn put_section(data: &mut Vec<u8>, section: &[u8]) {
@@ -245,26 +219,6 @@ mod tests {
             let at = at.index(data.len());
             data[at] = byte;
             let _ = Block::from_data(&data);
-        }
-
-        #[test]
-        fn kept_aggregates_equal_those_of_the_rows((times, columns) in rows()) {
-            let block = Block::encode(&times, &columns);
-            for (measure, column) in columns.iter().enumerate() {
-                let mut expected = Bucket::new();
-                times.iter().zip(column).for_each(|(&time, &value)| expected.update(time, value));
-                let Some(kept) = block.bucket(measure) else { continue };
-                prop_assert_eq!(kept.count, expected.count);
-                if kept.count > 0 && expected.sum.is_finite() && expected.m2.is_finite() {
-                    prop_assert_eq!((kept.min, kept.max, kept.first, kept.last),
-                                    (expected.min, expected.max, expected.first, expected.last));
-                    let close = |a: f64, b: f64| (a - b).abs() <= 1e-9 * (1.0 + a.abs().max(b.abs()));
-                    let scale = column.iter().fold(0.0f64, |scale, v| scale.max(v.abs()));
-                    prop_assert!((kept.sum - expected.sum).abs() <= 1e-9 * (1.0 + scale));
-                    prop_assert!((kept.mean - expected.mean).abs() <= 1e-9 * (1.0 + scale));
-                    prop_assert!(close(kept.m2, expected.m2) || (kept.m2 - expected.m2).abs() <= 1e-9 * scale * scale);
-                }
-            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The mergeable aggregate state of one measure over one bucket, and of all measures together.
 
+mod fold;
 mod row;
 
 pub use row::BucketRow;
@@ -20,7 +21,8 @@ pub struct Bucket {
     pub m2: f64,
     pub first: Point,
     pub last: Point,
-    pub sketch: Option<DdSketch>,
+    /// Boxed, so that the many buckets without one stay small.
+    pub sketch: Option<Box<DdSketch>>,
 }
 
 /// One value and its time.
@@ -32,22 +34,24 @@ pub struct Point {
 
 impl Default for Bucket {
     fn default() -> Self {
-        let nowhere = Point { time: 0, value: 0.0 };
-        Bucket {
-            count: 0,
-            sum: 0.0,
-            min: f64::INFINITY,
-            max: f64::NEG_INFINITY,
-            mean: 0.0,
-            m2: 0.0,
-            first: nowhere,
-            last: nowhere,
-            sketch: None,
-        }
+        Bucket::EMPTY
     }
 }
 
 impl Bucket {
+    /// No values, no sketch.
+    pub const EMPTY: Bucket = Bucket {
+        count: 0,
+        sum: 0.0,
+        min: f64::INFINITY,
+        max: f64::NEG_INFINITY,
+        mean: 0.0,
+        m2: 0.0,
+        first: Point { time: 0, value: 0.0 },
+        last: Point { time: 0, value: 0.0 },
+        sketch: None,
+    };
+
     /// An empty bucket without a sketch.
     pub fn new() -> Bucket {
         Bucket::default()
@@ -55,7 +59,7 @@ impl Bucket {
 
     /// An empty bucket that also keeps a quantile sketch of the default relative error.
     pub fn with_sketch() -> Bucket {
-        Bucket { sketch: Some(DdSketch::default()), ..Bucket::default() }
+        Bucket { sketch: Some(Box::default()), ..Bucket::default() }
     }
 
     pub fn is_empty(&self) -> bool {

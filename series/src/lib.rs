@@ -11,6 +11,7 @@ pub mod event;
 pub mod hash;
 pub mod plan;
 pub mod rolling;
+pub mod rollup;
 pub mod series_name;
 pub mod sketch;
 pub mod time;

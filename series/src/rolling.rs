@@ -1,32 +1,41 @@
-//! Folding samples into windows: one window over everything, or tumbling windows of a fixed width. Samples come oldest
-//! first, as decoded rows or as whole blocks of which only the aggregates are known.
+//! Folding samples into windows: one window over everything, or tumbling windows of a fixed width.
 
-use crate::block::Summary;
 use crate::bucket::Bucket;
-use crate::sketch::DdSketch;
+use crate::bytes::DecodeError;
+use crate::rollup::{COARSE, FINE, Sketch};
+use crate::sketch::SketchSum;
 use crate::time::{Micros, bucket_start};
 
-/// The aggregates of one window, a bucket per measure.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Window {
-    /// The first moment of the window.
-    pub start: Micros,
-    pub buckets: Vec<Bucket>,
-}
-
-/// Collects windows that hold at least one sample.
+/// Collects windows that hold a value of one of the measures. Two flat lists rather than one allocation per window: a
+/// dashboard asks for hundreds of windows.
 #[derive(Debug)]
 pub struct Windows {
     shape: Shape,
     measures: usize,
+    starts: Vec<Micros>,
+    /// A bucket per window and measure.
+    buckets: Vec<Bucket>,
+    /// As many as buckets if quantiles are wanted, else none.
+    sums: Vec<SketchSum>,
     sketches: bool,
-    done: Vec<Window>,
+    values: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Shape {
     One { start: Micros },
     Tumbling { width: Micros, origin: Micros },
+}
+
+/// The kept buckets that fit into windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// None: a kept bucket may lie in two windows, or lacks the sketch that is wanted.
+    None,
+    /// 5-minute buckets.
+    Fine,
+    /// Hours too.
+    Hours,
 }
 
 impl Windows {
@@ -45,7 +54,30 @@ impl Windows {
     }
 
     fn new(shape: Shape, measures: usize, sketches: bool) -> Windows {
-        Windows { shape, measures, sketches, done: Vec::new() }
+        Windows { shape, measures, starts: Vec::new(), buckets: Vec::new(), sums: Vec::new(), sketches, values: 0 }
+    }
+
+    /// Whether quantiles are wanted.
+    pub fn sketches(&self) -> bool {
+        self.sketches
+    }
+
+    /// Which kept buckets always lie within one window.
+    pub fn fit(&self) -> Fit {
+        let divides = |bucket: Micros| match self.shape {
+            Shape::One { .. } => true,
+            Shape::Tumbling { width, origin } => width % bucket == 0 && origin % bucket == 0,
+        };
+        match (divides(COARSE), divides(FINE)) {
+            (true, _) => Fit::Hours,
+            (false, true) if !self.sketches => Fit::Fine,
+            _ => Fit::None,
+        }
+    }
+
+    /// Number of values added so far.
+    pub fn values(&self) -> u64 {
+        self.values
     }
 
     /// Start of the window that holds `time`.
@@ -70,63 +102,143 @@ impl Windows {
                     from + times[from..].partition_point(|&time| time < end)
                 }
             };
-            let sketches = self.sketches;
-            let window = self.window(start);
-            for (bucket, column) in window.buckets.iter_mut().zip(columns) {
-                bucket.merge(&fold(&times[from..to], &column[from..to], sketches));
+            for (measure, column) in columns.iter().enumerate() {
+                let values = &column[from..to];
+                let folded = Bucket::fold(&times[from..to], values);
+                if folded.count == 0 {
+                    continue;
+                }
+                self.values += folded.count;
+                let at = self.window(start) + measure;
+                self.buckets[at].merge(&folded);
+                if let Some(sum) = self.sums.get_mut(at) {
+                    values.iter().for_each(|&value| sum.add(value));
+                }
             }
             from = to;
         }
     }
 
-    /// Adds samples of which only the span and the aggregates per measure are known. Returns false, having added nothing,
-    /// if they do not fall into one window, if quantiles are wanted, or if an aggregate is not known.
-    pub fn add_whole(&mut self, (first, last): (Micros, Micros), known: impl Fn(usize) -> Option<Bucket>) -> bool {
-        let start = self.start_of(first);
-        if self.sketches || self.start_of(last) != start {
-            return false;
+    /// Adds a kept state of values that lie within one window and begin at `time`.
+    pub fn add_state(
+        &mut self,
+        time: Micros,
+        measure: usize,
+        state: &Bucket,
+        sketch: Sketch<'_>,
+    ) -> Result<(), DecodeError> {
+        let at = self.window(self.start_of(time)) + measure;
+        self.values += state.count;
+        self.buckets[at].merge(state);
+        match self.sums.get_mut(at) {
+            Some(sum) => sketch.add_to(sum),
+            None => Ok(()),
         }
-        let Some(buckets) = (0..self.measures).map(known).collect::<Option<Vec<_>>>() else {
-            return false;
-        };
-        for (mine, theirs) in self.window(start).buckets.iter_mut().zip(&buckets) {
-            mine.merge(theirs);
-        }
-        true
     }
 
     /// The windows, oldest first.
-    pub fn finish(self) -> Vec<Window> {
-        self.done
+    pub fn finish(mut self) -> Table {
+        for (bucket, sum) in self.buckets.iter_mut().zip(self.sums) {
+            bucket.sketch = Some(Box::new(sum.finish()));
+        }
+        Table { starts: self.starts, measures: self.measures, buckets: self.buckets }
     }
 
-    fn window(&mut self, start: Micros) -> &mut Window {
-        if self.done.last().is_none_or(|window| window.start != start) {
-            let bucket = if self.sketches { Bucket::with_sketch() } else { Bucket::new() };
-            self.done.push(Window { start, buckets: vec![bucket; self.measures] });
+    /// Position of the window's first bucket.
+    #[inline]
+    fn window(&mut self, start: Micros) -> usize {
+        match self.starts.last() {
+            Some(&last) if last == start => (self.starts.len() - 1) * self.measures,
+            Some(&last) if last > start => self.earlier_window(start),
+            _ => self.insert_window(self.starts.len(), start),
         }
-        let index = self.done.len() - 1;
-        &mut self.done[index]
+    }
+
+    fn earlier_window(&mut self, start: Micros) -> usize {
+        // without gaps the position follows from the times
+        if let Shape::Tumbling { width, .. } = self.shape {
+            let guess = (start - self.starts[0]) / width;
+            if guess >= 0 && self.starts.get(guess as usize) == Some(&start) {
+                return guess as usize * self.measures;
+            }
+        }
+        match self.starts.binary_search(&start) {
+            Ok(index) => index * self.measures,
+            Err(index) => self.insert_window(index, start),
+        }
+    }
+
+    fn insert_window(&mut self, index: usize, start: Micros) -> usize {
+        let at = index * self.measures;
+        let buckets = std::iter::repeat_n(Bucket::EMPTY, self.measures);
+        if index == self.starts.len() {
+            self.buckets.extend(buckets);
+        } else {
+            self.buckets.splice(at..at, buckets);
+        }
+        if self.sketches {
+            self.sums.splice(at..at, std::iter::repeat_n(SketchSum::default(), self.measures));
+        }
+        self.starts.insert(index, start);
+        at
     }
 }
 
-/// The aggregates of one measure over rows with ascending times.
-pub fn fold(times: &[Micros], values: &[f64], sketch: bool) -> Bucket {
-    let present = |row: &usize| !values[*row].is_nan();
-    let first = (0..values.len()).find(present);
-    let last = (0..values.len()).rfind(present);
-    let mut bucket = match (first, last) {
-        (Some(first), Some(last)) => Summary::of(values).bucket(times[first], times[last]),
-        _ => Bucket::new(),
-    };
-    if sketch {
-        let mut sketch = DdSketch::default();
-        for &value in values.iter().filter(|value| !value.is_nan()) {
-            sketch.update(value);
-        }
-        bucket.sketch = Some(sketch);
+/// Finished windows, oldest first.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    starts: Vec<Micros>,
+    measures: usize,
+    buckets: Vec<Bucket>,
+}
+
+impl Table {
+    pub fn len(&self) -> usize {
+        self.starts.len()
     }
-    bucket
+
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// Starts of the windows, ascending.
+    pub fn starts(&self) -> &[Micros] {
+        &self.starts
+    }
+
+    /// The buckets of a window, one per measure.
+    ///
+    /// # Panics
+    /// If there is no such window.
+    pub fn buckets(&self, window: usize) -> &[Bucket] {
+        &self.buckets[window * self.measures..][..self.measures]
+    }
+
+    /// Start and buckets of each window.
+    pub fn rows(&self) -> impl DoubleEndedIterator<Item = (Micros, &[Bucket])> {
+        self.starts.iter().enumerate().map(|(window, &start)| (start, self.buckets(window)))
+    }
+
+    /// The buckets of the only window; empty ones if there is none.
+    pub fn into_one(mut self) -> Vec<Bucket> {
+        self.buckets.resize(self.measures, Bucket::EMPTY);
+        self.buckets
+    }
+
+    /// Fills the gaps between the windows of this width with empty ones.
+    pub fn with_empty(self, width: Micros) -> Table {
+        let (Some(&first), Some(&last)) = (self.starts.first(), self.starts.last()) else {
+            return self;
+        };
+        let total = ((last - first) / width + 1) as usize;
+        let mut filled = vec![Bucket::EMPTY; total * self.measures];
+        let starts = (0..total as Micros).map(|window| first + window * width).collect();
+        for (start, buckets) in self.rows() {
+            let at = ((start - first) / width) as usize * self.measures;
+            filled[at..at + self.measures].clone_from_slice(buckets);
+        }
+        Table { starts, measures: self.measures, buckets: filled }
+    }
 }
 
 #[cfg(test)]
@@ -147,10 +259,26 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_spans_two_windows_is_not_taken_whole() {
-        let mut windows = Windows::tumbling(10, 0, 1, false);
-        assert!(!windows.add_whole((5, 15), |_| Some(Bucket::new())));
-        assert!(windows.finish().is_empty());
+    fn kept_buckets_are_used_only_where_they_lie_in_one_window() {
+        let fit = |width, origin, sketches| Windows::tumbling(width, origin, 1, sketches).fit();
+        assert_eq!(fit(FINE, 0, false), Fit::Fine);
+        assert_eq!(fit(FINE, 0, true), Fit::None);
+        assert_eq!(fit(2 * FINE, FINE, false), Fit::Fine);
+        assert_eq!(fit(FINE, 1, false), Fit::None);
+        assert_eq!(fit(FINE - 1, 0, false), Fit::None);
+        assert_eq!(fit(24 * COARSE, 0, true), Fit::Hours);
+        assert_eq!(fit(COARSE, FINE, false), Fit::Fine);
+        assert_eq!(Windows::one(7, 1, true).fit(), Fit::Hours);
+    }
+
+    #[test]
+    fn a_gap_is_filled_with_empty_windows() {
+        let mut windows = Windows::tumbling(10, 0, 2, false);
+        windows.add_rows(&[5, 31], &[&[1.0, 2.0], &[f64::NAN, 4.0]]);
+        let table = windows.finish().with_empty(10);
+        assert_eq!(table.starts(), [0, 10, 20, 30]);
+        let counts: Vec<[u64; 2]> = table.rows().map(|(_, buckets)| [buckets[0].count, buckets[1].count]).collect();
+        assert_eq!(counts, [[1, 0], [0, 0], [0, 0], [1, 1]]);
     }
 
     proptest! {
@@ -165,24 +293,26 @@ mod tests {
             let mut windows = Windows::tumbling(width, origin, 1, true);
             windows.add_rows(&times[..cut], &[&values[..cut]]);
             windows.add_rows(&times[cut..], &[&values[cut..]]);
-            let windows = windows.finish();
-            prop_assert!(windows.windows(2).all(|pair| pair[0].start < pair[1].start));
-            for window in &windows {
+            let table = windows.finish();
+            prop_assert!(table.starts().windows(2).all(|pair| pair[0] < pair[1]));
+            let mut counted = 0;
+            for (start, buckets) in table.rows() {
                 let mut expected = Bucket::with_sketch();
                 for (&time, &value) in times.iter().zip(&values) {
-                    if (window.start..window.start + width).contains(&time) {
+                    if (start..start + width).contains(&time) {
                         expected.update(time, value);
                     }
                 }
-                let got = &window.buckets[0];
+                let got = &buckets[0];
+                counted += got.count;
+                prop_assert!(got.count > 0);
                 prop_assert_eq!(got.count, expected.count);
                 prop_assert_eq!(&got.sketch, &expected.sketch);
-                if got.count > 0 {
-                    prop_assert_eq!((got.min, got.max, got.first, got.last, got.sum),
-                                    (expected.min, expected.max, expected.first, expected.last, expected.sum));
-                    prop_assert!(close(got.mean, expected.mean) && close(got.m2, expected.m2));
-                }
+                prop_assert_eq!((got.min, got.max, got.first, got.last, got.sum),
+                                (expected.min, expected.max, expected.first, expected.last, expected.sum));
+                prop_assert!(close(got.mean, expected.mean) && close(got.m2, expected.m2));
             }
+            prop_assert_eq!(counted as usize, values.iter().filter(|value| !value.is_nan()).count());
         }
     }
 }

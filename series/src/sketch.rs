@@ -8,9 +8,11 @@
 //! The range of f64 bounds the bins: at 1 % a series that spans six decades has 690 of them, any data under 73 000.
 
 mod bins;
+mod sum;
 
 use crate::bytes::{DecodeError, Reader, put_f64, put_varint};
 use bins::Bins;
+pub use sum::SketchSum;
 
 pub const DEFAULT_RELATIVE_ERROR: f64 = 0.01;
 
@@ -53,6 +55,11 @@ pub enum SketchError {
     RelativeError(f64),
     #[error("sketches of relative error {0} and {1} cannot be merged")]
     Mismatch(f64, f64),
+}
+
+#[inline]
+fn bin_index(magnitude: f64, ln_gamma: f64) -> i32 {
+    if magnitude.is_infinite() { INFINITY_BIN } else { (magnitude.ln() / ln_gamma).ceil() as i32 }
 }
 
 impl Default for DdSketch {
@@ -101,7 +108,7 @@ impl DdSketch {
     }
 
     fn index(&self, magnitude: f64) -> i32 {
-        if magnitude.is_infinite() { INFINITY_BIN } else { (magnitude.ln() / self.ln_gamma).ceil() as i32 }
+        bin_index(magnitude, self.ln_gamma)
     }
 
     /// Adds a value; NaN is missing and changes nothing.
@@ -215,6 +222,30 @@ impl DdSketch {
         put_varint(out, self.zeros);
         self.positive.encode(out);
         self.negative.encode(out);
+    }
+
+    /// Forgets all values and keeps the memory.
+    pub fn clear(&mut self) {
+        self.zeros = 0;
+        self.positive.0.clear();
+        self.negative.0.clear();
+    }
+
+    /// As [`DdSketch::encode`], without version and relative error: for sketches of the default error that stay in the
+    /// process.
+    pub(crate) fn pack(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.zeros);
+        self.positive.encode(out);
+        self.negative.encode(out);
+    }
+
+    /// The inverse of [`DdSketch::pack`].
+    pub(crate) fn unpack(bytes: &[u8]) -> Result<DdSketch, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let zeros = reader.varint()?;
+        let (positive, negative) = (Bins::decode(&mut reader)?, Bins::decode(&mut reader)?);
+        reader.finish()?;
+        Ok(DdSketch { zeros, positive, negative, ..DdSketch::default() })
     }
 
     /// The inverse of [`DdSketch::encode`]; garbage gives an error.

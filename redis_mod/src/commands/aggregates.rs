@@ -1,37 +1,149 @@
 //! Replies with aggregates.
 
+use super::options::Pick;
 use crate::api::Ctx;
+use crate::api::reply::Text;
 use series::aggregate::Aggregate;
 use series::bucket::Bucket;
+use series::rolling::Table;
+use series::rollup::Needs;
+use series::time::Micros;
+use std::io::Write;
 
-/// Whether one of them needs quantile sketches.
-pub fn need_sketch(aggregates: &[Aggregate]) -> bool {
-    aggregates.iter().any(|aggregate| aggregate.needs_sketch())
+/// What the buckets must hold for these aggregates.
+pub fn needs(aggregates: &[Aggregate]) -> Needs {
+    let mut needs = Needs::default();
+    for aggregate in aggregates {
+        match aggregate {
+            Aggregate::Min | Aggregate::Max => needs.extremes = true,
+            Aggregate::First | Aggregate::Last | Aggregate::Rate => needs.ends = true,
+            // a quantile stays within the extremes
+            Aggregate::Quantile(_) => (needs.sketch, needs.extremes) = (true, true),
+            Aggregate::Avg | Aggregate::Sum | Aggregate::Count | Aggregate::Stddev => {}
+        }
+    }
+    needs
 }
 
 /// `[measure, [aggregate, value, ...], ...]`; null where an aggregate is not defined.
-pub fn reply_by_measure<'a>(
-    ctx: Ctx,
-    aggregates: &[Aggregate],
-    measures: impl ExactSizeIterator<Item = (&'a str, &'a Bucket)>,
-) {
+pub fn reply_by_measure(ctx: Ctx, aggregates: &[Aggregate], picks: &[Pick<'_>], buckets: &[Bucket]) {
     let resp3 = ctx.resp3();
-    ctx.reply_array(measures.len() * 2);
-    for (name, bucket) in measures {
-        ctx.reply_text(name);
+    ctx.reply_array(picks.len() * 2);
+    for (pick, bucket) in picks.iter().zip(buckets) {
+        ctx.reply_bytes(pick.name);
         ctx.reply_array(aggregates.len() * 2);
         for aggregate in aggregates {
-            ctx.reply_text(&aggregate.to_string());
+            ctx.reply_bytes(&name_of(*aggregate));
             reply_aggregate(ctx, *aggregate, bucket, resp3);
         }
     }
 }
 
+/// How a table of windows is replied.
+#[derive(Clone, Copy)]
+pub struct Form {
+    pub packed: bool,
+    pub reverse: bool,
+    /// At most this many windows.
+    pub count: usize,
+    /// Start of the window that is still filling.
+    pub open: Option<Micros>,
+}
+
+/// `[[time, measure:aggregate, ...], [[start, value, ...], ...], start of the open window | nil]`.
+pub fn reply_table(ctx: Ctx, table: &Table, picks: &[Pick<'_>], aggregates: &[Aggregate], form: Form) {
+    let shown = table.len().min(form.count);
+    let open = form.open.filter(|open| table.starts().binary_search(open).is_ok());
+    ctx.reply_array(3);
+    ctx.reply_array(1 + picks.len() * aggregates.len());
+    ctx.reply_text("time");
+    for pick in picks {
+        for aggregate in aggregates {
+            let mut name = Text::from_slice(pick.name);
+            name.push(b':');
+            name.extend_from_slice(&name_of(*aggregate));
+            ctx.reply_bytes(&name);
+        }
+    }
+    let order = |index: usize| if form.reverse { table.len() - 1 - index } else { index };
+    if form.packed {
+        reply_packed(ctx, table, shown, order, aggregates, picks.len());
+    } else {
+        let resp3 = ctx.resp3();
+        ctx.reply_array(shown);
+        for window in (0..shown).map(order) {
+            ctx.reply_array(1 + picks.len() * aggregates.len());
+            ctx.reply_time(table.starts()[window]);
+            for bucket in table.buckets(window) {
+                for aggregate in aggregates {
+                    reply_aggregate(ctx, *aggregate, bucket, resp3);
+                }
+            }
+        }
+    }
+    ctx.reply_optional_time(open);
+}
+
+fn reply_packed(
+    ctx: Ctx,
+    table: &Table,
+    shown: usize,
+    order: impl Fn(usize) -> usize,
+    aggregates: &[Aggregate],
+    measures: usize,
+) {
+    let mut packed = Packed::new(shown, measures * aggregates.len());
+    (0..shown).for_each(|index| packed.time(table.starts()[order(index)]));
+    for measure in 0..measures {
+        for aggregate in aggregates {
+            for index in 0..shown {
+                let bucket = &table.buckets(order(index))[measure];
+                packed.value(aggregate.value(bucket).unwrap_or(f64::NAN));
+            }
+        }
+    }
+    packed.reply(ctx);
+}
+
+/// A table as one binary string, little-endian: the number of rows and of value columns (u32 each), the times in
+/// microseconds (i64), then column by column the values (f64), NaN where there is none.
+pub struct Packed(Vec<u8>);
+
+impl Packed {
+    pub fn new(rows: usize, columns: usize) -> Packed {
+        let mut bytes = Vec::with_capacity(8 + rows * 8 * (1 + columns));
+        bytes.extend((rows as u32).to_le_bytes());
+        bytes.extend((columns as u32).to_le_bytes());
+        Packed(bytes)
+    }
+
+    #[inline]
+    pub fn time(&mut self, time: Micros) {
+        self.0.extend(time.to_le_bytes());
+    }
+
+    #[inline]
+    pub fn value(&mut self, value: f64) {
+        self.0.extend(value.to_le_bytes());
+    }
+
+    pub fn reply(self, ctx: Ctx) {
+        ctx.reply_bytes(&self.0);
+    }
+}
+
 /// One aggregate: a count as an integer, others as numbers, null where not defined.
 #[inline]
-pub fn reply_aggregate(ctx: Ctx, aggregate: Aggregate, bucket: &Bucket, resp3: bool) {
+fn reply_aggregate(ctx: Ctx, aggregate: Aggregate, bucket: &Bucket, resp3: bool) {
     match aggregate {
         Aggregate::Count => ctx.reply_integer(bucket.count as i64),
         _ => ctx.reply_value(aggregate.value(bucket).unwrap_or(f64::NAN), resp3),
     }
+}
+
+fn name_of(aggregate: Aggregate) -> Text {
+    let mut name = Text::new();
+    let written = write!(name, "{aggregate}");
+    debug_assert!(written.is_ok(), "writing to memory cannot fail");
+    name
 }

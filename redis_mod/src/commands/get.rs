@@ -1,12 +1,13 @@
 //! `STRATA.GET key [MEASURES n measure ...]`: the newest sample of a series.
 
 use super::arguments::Cursor;
-use super::options::Options;
+use super::options::{Options, Picks, positions};
 use super::spec::{self, Access, Call, Command, Keys, Spec};
 use crate::api::{Ctx, key};
 use crate::failure::Failure;
 use crate::hot::Series;
 use series::time::Micros;
+use smallvec::SmallVec;
 
 pub struct Get;
 
@@ -27,8 +28,9 @@ impl Command for Get {
         let mut cursor = Cursor::new(args);
         let name = cursor.raw()?;
         let options = Options::parse(&mut cursor, &["MEASURES"])?;
-        let latest = match key::read(ctx, name)? {
-            Some(series) => Latest::of(&series, &options)?,
+        let series = key::read(ctx, name)?;
+        let latest = match &series {
+            Some(series) => Latest::of(series, &options)?,
             None => None,
         };
         match latest {
@@ -43,20 +45,21 @@ impl Command for Get {
 }
 
 /// The newest sample: measures without a value in it are left out.
-pub struct Latest {
+pub struct Latest<'a> {
     time: Micros,
-    values: Vec<(String, f64)>,
+    values: SmallVec<[(&'a [u8], f64); 8]>,
 }
 
-impl Latest {
-    pub fn of(series: &Series, options: &Options<'_>) -> Result<Option<Latest>, Failure> {
-        let picks = options.picks(series);
-        let positions: Vec<usize> = picks.iter().map(|&(position, _)| position).collect();
-        let Some((time, values)) = series.latest(&positions)? else {
-            return Ok(None);
-        };
-        let names = picks.into_iter().map(|(_, name)| name);
-        Ok(Some(Latest { time, values: names.zip(values).filter(|(_, v)| !v.is_nan()).collect() }))
+impl<'a> Latest<'a> {
+    pub fn of<'s: 'a, 'o: 'a>(series: &'s Series, options: &Options<'o>) -> Result<Option<Latest<'a>>, Failure> {
+        let picks: Picks<'a> = options.picks(series);
+        let mut values = SmallVec::new();
+        let time = series.latest(&positions(&picks), |pick, value| {
+            if !value.is_nan() {
+                values.push((picks[pick].name, value));
+            }
+        })?;
+        Ok(time.map(|time| Latest { time, values }))
     }
 
     /// Two elements: the time, and measures and values alternating.
@@ -64,7 +67,7 @@ impl Latest {
         ctx.reply_time(self.time);
         ctx.reply_array(self.values.len() * 2);
         for (name, value) in &self.values {
-            ctx.reply_text(name);
+            ctx.reply_bytes(name);
             ctx.reply_value(*value, resp3);
         }
     }

@@ -52,22 +52,20 @@ fn of_keys(call: &Call<'_>) -> Result<(), Failure> {
         return Err(Failure::Arity);
     }
     let options = Options::parse(&mut Cursor::end(args), &[])?;
-    let mut results = Vec::with_capacity(cursor.left());
+    let mut opened = Vec::with_capacity(cursor.left());
     while cursor.left() > 0 {
-        results.push(match key::read(ctx, cursor.raw()?)? {
-            Some(series) => Latest::of(&series, &options)?,
-            None => None,
-        });
+        opened.push(key::read(ctx, cursor.raw()?)?);
     }
     let resp3 = ctx.resp3();
-    ctx.reply_array(results.len());
-    for result in results {
-        match result {
-            Some(latest) => {
+    ctx.reply_array(opened.len());
+    for series in &opened {
+        match series.as_ref().map(|series| Latest::of(series, &options)) {
+            Some(Ok(Some(latest))) => {
                 ctx.reply_array(2);
                 latest.reply(ctx, resp3);
             }
-            None => ctx.reply_null(),
+            Some(Ok(None)) | None => ctx.reply_null(),
+            Some(Err(failure)) => failure.reply(ctx),
         }
     }
     Ok(())
@@ -79,19 +77,20 @@ fn of_source(call: &Call<'_>) -> Result<(), Failure> {
     cursor.bytes()?;
     let source = check_source(cursor.bytes()?)?;
     let options = Options::parse(&mut cursor, &["MEASURES"])?;
-    let mut results = Vec::new();
-    source_keys::visit(ctx, source, None, |redis_key, _, series| {
-        if let Some(latest) = Latest::of(series, &options)? {
-            results.push((redis_key.to_owned(), latest));
-        }
-        Ok(())
-    })?;
+    let opened = source_keys::open(ctx, source, |series| series.last().is_some());
     let resp3 = ctx.resp3();
-    ctx.reply_array(results.len());
-    for (redis_key, latest) in results {
-        ctx.reply_array(3);
-        ctx.reply_text(&redis_key);
-        latest.reply(ctx, resp3);
+    ctx.reply_array(opened.len());
+    for (redis_key, series) in &opened {
+        match Latest::of(series, &options) {
+            Ok(latest) => {
+                ctx.reply_array(if latest.is_some() { 3 } else { 1 });
+                ctx.reply_bytes(redis_key);
+                if let Some(latest) = latest {
+                    latest.reply(ctx, resp3);
+                }
+            }
+            Err(failure) => failure.reply(ctx),
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::hot::Series;
 use series::aggregate::Aggregate;
 use series::time::Micros;
+use smallvec::SmallVec;
 
 /// The end of a rolling window.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,6 +26,42 @@ pub struct Options<'a> {
     pub empty: bool,
     pub count: Option<usize>,
     pub reverse: bool,
+    pub packed: bool,
+    pub by: Option<By<'a>>,
+}
+
+/// How the series of a source are grouped.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum By<'a> {
+    /// Each series on its own.
+    Key,
+    /// By the part of the key before the first separator; a key without it is a group of its own.
+    Prefix(&'a str),
+}
+
+impl By<'_> {
+    /// The group of a key.
+    pub fn group<'k>(&self, key: &'k str) -> &'k str {
+        match self {
+            By::Key => key,
+            By::Prefix(separator) => key.split_once(separator).map_or(key, |(prefix, _)| prefix),
+        }
+    }
+}
+
+/// A measure that a reply shows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pick<'a> {
+    /// Position in the series, beyond its measures for a name that it does not have.
+    pub position: usize,
+    pub name: &'a [u8],
+}
+
+pub type Picks<'a> = SmallVec<[Pick<'a>; 8]>;
+
+/// The positions of picks.
+pub fn positions(picks: &[Pick<'_>]) -> SmallVec<[usize; 8]> {
+    picks.iter().map(|pick| pick.position).collect()
 }
 
 impl<'a> Options<'a> {
@@ -39,6 +76,8 @@ impl<'a> Options<'a> {
             empty: false,
             count: None,
             reverse: false,
+            packed: false,
+            by: None,
         };
         while cursor.left() > 0 {
             let word = cursor.bytes()?;
@@ -53,6 +92,8 @@ impl<'a> Options<'a> {
                 "AT" => options.at = at(cursor)?,
                 "EMPTY" => options.empty = true,
                 "COUNT" => options.count = Some(cursor.count("COUNT")?),
+                "PACKED" => options.packed = true,
+                "BY" => options.by = Some(by(cursor)?),
                 _ => options.reverse = true,
             }
         }
@@ -66,20 +107,36 @@ impl<'a> Options<'a> {
             .unwrap_or_else(|| vec![Aggregate::Avg, Aggregate::Min, Aggregate::Max, Aggregate::Count])
     }
 
-    /// Positions and names of the measures of a series that were asked for, or all. A name that the series does not have
-    /// gets a position beyond its measures and is missing in every row.
-    pub fn picks(&self, series: &Series) -> Vec<(usize, String)> {
+    /// The measures of a series that were asked for, or all. One that the series does not have is missing in every row.
+    pub fn picks<'s>(&self, series: &'s Series) -> Picks<'s>
+    where
+        'a: 's,
+    {
         match &self.measures {
-            None => series.measures().enumerate().map(|(index, name)| (index, name.to_owned())).collect(),
+            None => {
+                series.measures().enumerate().map(|(position, name)| Pick { position, name: name.as_bytes() }).collect()
+            }
             Some(names) => names
                 .iter()
-                .map(|name| {
-                    let index = series.measure(name).unwrap_or(usize::MAX);
-                    (index, String::from_utf8_lossy(name).into_owned())
-                })
+                .map(|&name| Pick { position: series.measure(name).unwrap_or(usize::MAX), name })
                 .collect(),
         }
     }
+}
+
+fn by<'a>(cursor: &mut Cursor<'a>) -> Result<By<'a>, Failure> {
+    let word = cursor.bytes()?;
+    if word.eq_ignore_ascii_case(b"KEY") {
+        return Ok(By::Key);
+    }
+    if !word.eq_ignore_ascii_case(b"PREFIX") {
+        return Err(Failure::text(format!("BY: \"{}\" is neither KEY nor PREFIX", shown(word))));
+    }
+    let separator = cursor.text("BY PREFIX: the separator")?;
+    if separator.is_empty() {
+        return Err(Failure::text("BY PREFIX: the separator is empty"));
+    }
+    Ok(By::Prefix(separator))
 }
 
 fn aggregates(cursor: &mut Cursor<'_>) -> Result<Vec<Aggregate>, Failure> {

@@ -1,14 +1,13 @@
 //! `STRATA.ROLL key duration [AT time|*|+] [MEASURES n measure ...] [AGG n aggregate ...]`: aggregates over the last
 //! `duration` of a series.
 
-use super::aggregates::{need_sketch, reply_by_measure};
+use super::aggregates::{needs, reply_by_measure};
 use super::arguments::Cursor;
-use super::options::{At, Options};
+use super::options::{At, Options, positions};
 use super::spec::{self, Access, Call, Command, Keys, Spec};
 use crate::api::{Ctx, key};
 use crate::failure::Failure;
-use crate::hot::{Series, TIME_RANGE, WindowQuery};
-use series::bucket::Bucket;
+use crate::hot::{TIME_RANGE, WindowQuery};
 use series::rolling::Windows;
 use series::time::Micros;
 
@@ -22,7 +21,7 @@ impl Command for Roll {
         keys: Keys::First,
         access: Access::Read,
         summary: c"Returns aggregates over the last time of a series",
-        complexity: c"O(B) for B blocks; quantiles O(N) for N samples",
+        complexity: c"O(H) for H hours, whatever the number of samples",
         args: &[spec::KEY, spec::DURATION, spec::AT, spec::MEASURES, spec::AGG],
     };
 
@@ -39,13 +38,18 @@ impl Command for Roll {
         let span = Span::ending(end(ctx, &options, series.last()), width);
         let aggregates = options.aggregates();
         let picks = options.picks(&series);
-        let positions: Vec<usize> = picks.iter().map(|&(position, _)| position).collect();
-        let buckets = roll(&series, span, &positions, need_sketch(&aggregates))?;
+        let mut windows = Windows::one(span.after, picks.len(), needs(&aggregates).sketch);
+        let query = WindowQuery {
+            from: span.after.saturating_add(1),
+            to: span.to,
+            picks: &positions(&picks),
+            needs: needs(&aggregates),
+        };
+        series.fold(&query, &mut windows)?;
         ctx.reply_array(3);
         ctx.reply_time(span.after);
         ctx.reply_time(span.to);
-        let names = picks.iter().map(|(_, name)| name.as_str());
-        reply_by_measure(ctx, &aggregates, names.zip(&buckets));
+        reply_by_measure(ctx, &aggregates, &picks, &windows.finish().into_one());
         Ok(())
     }
 }
@@ -70,13 +74,4 @@ pub fn end(ctx: Ctx, options: &Options<'_>, newest: Option<Micros>) -> Micros {
         At::Newest => newest.unwrap_or_else(|| ctx.now()),
         At::Now => ctx.now(),
     }
-}
-
-/// A bucket for each picked measure.
-pub fn roll(series: &Series, span: Span, picks: &[usize], sketches: bool) -> Result<Vec<Bucket>, Failure> {
-    let mut windows = Windows::one(span.after, picks.len(), sketches);
-    let query = WindowQuery { from: span.after.saturating_add(1), to: span.to, picks };
-    series.fold(&query, &mut windows)?;
-    let window = windows.finish().pop();
-    Ok(window.map_or_else(|| vec![Bucket::new(); picks.len()], |window| window.buckets))
 }

@@ -1,18 +1,32 @@
-//! `STRATA.SOURCE source duration [AT time|*|+] [MEASURES n measure ...] [AGG n aggregate ...]`: aggregates over the last
-//! `duration` of all series of a source, merged exactly.
+//! `STRATA.SOURCE source duration [AT time|*|+] [MEASURES n measure ...] [AGG n aggregate ...] [BUCKET duration]
+//! [ALIGN time] [BY KEY | BY PREFIX separator] [PACKED]`: aggregates over the last `duration` of all series of a source or
+//! of groups of them, merged exactly.
 
-use super::aggregates::{need_sketch, reply_by_measure};
+use super::aggregates::{Form, needs, reply_by_measure, reply_table};
 use super::arguments::Cursor;
-use super::options::{At, Options};
-use super::roll::{Span, end, roll};
+use super::options::{At, Options, Pick, Picks};
+use super::roll::{Span, end};
 use super::source_keys::{self, check_source};
-use super::spec::{self, Access, Call, Command, Keys, Spec};
+use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
 use crate::api::Ctx;
 use crate::failure::Failure;
-use series::bucket::Bucket;
+use crate::hot::{Series, WindowQuery};
+use series::aggregate::Aggregate;
+use series::rolling::Windows;
 use series::time::Micros;
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
 
 pub struct Source;
+
+const BY: Arg = Arg::option(
+    c"by",
+    c"BY",
+    Kind::OneOf(&[
+        Arg { token: Some(c"KEY"), ..Arg::new(c"key", Kind::Word) },
+        Arg { token: Some(c"PREFIX"), ..Arg::new(c"separator", Kind::Text) },
+    ]),
+);
 
 impl Command for Source {
     const SPEC: Spec = Spec {
@@ -21,9 +35,19 @@ impl Command for Source {
         arity: -3,
         keys: Keys::None,
         access: Access::Read,
-        summary: c"Returns aggregates over the last time of all series of a source",
-        complexity: c"O(S*B) for S series of B blocks; quantiles O(N) for N samples",
-        args: &[spec::SOURCE, spec::DURATION, spec::AT, spec::MEASURES, spec::AGG],
+        summary: c"Returns aggregates over the last time of all series of a source, or of groups of them",
+        complexity: c"O(S*B) for S series of B buckets of 5 minutes or an hour",
+        args: &[
+            spec::SOURCE,
+            spec::DURATION,
+            spec::AT,
+            spec::MEASURES,
+            spec::AGG,
+            spec::BUCKET,
+            spec::ALIGN,
+            BY,
+            spec::PACKED,
+        ],
     };
 
     fn run(call: &Call<'_>) -> Result<(), Failure> {
@@ -31,47 +55,123 @@ impl Command for Source {
         let mut cursor = Cursor::new(args);
         let source = check_source(cursor.bytes()?)?;
         let width = cursor.duration()?;
-        let options = Options::parse(&mut cursor, &["AT", "MEASURES", "AGG"])?;
-        let newest = match options.at {
-            At::Newest => newest(ctx, source)?,
-            _ => None,
-        };
-        let span = Span::ending(end(ctx, &options, newest), width);
+        let options =
+            Options::parse(&mut cursor, &["AT", "MEASURES", "AGG", "BUCKET", "ALIGN", "BY", "PACKED"])?;
+        if options.bucket.is_none() && (options.align != 0 || options.packed) {
+            return Err(Failure::text("ALIGN and PACKED need BUCKET"));
+        }
+        let survey = Survey::of(ctx, source, &options)?;
+        let span = Span::ending(end(ctx, &options, survey.newest), width);
         let aggregates = options.aggregates();
-        let sketches = need_sketch(&aggregates);
+        let groups = collect(ctx, source, &options, &survey, span, &aggregates)?;
 
-        let mut contributing = 0usize;
-        let mut totals: Vec<(String, Bucket)> = Vec::new();
-        source_keys::visit(ctx, source, None, |_, _, series| {
-            let picks = options.picks(series);
-            let positions: Vec<usize> = picks.iter().map(|&(position, _)| position).collect();
-            let buckets = roll(series, span, &positions, sketches)?;
-            contributing += usize::from(buckets.iter().any(|bucket| bucket.count > 0));
-            for ((_, name), bucket) in picks.into_iter().zip(&buckets) {
-                match totals.iter_mut().find(|(known, _)| *known == name) {
-                    Some((_, total)) => total.merge(bucket),
-                    None => totals.push((name, bucket.clone())),
-                }
+        let measures: Vec<Vec<u8>> = survey.measures;
+        let picks: Picks<'_> =
+            measures.iter().enumerate().map(|(position, name)| Pick { position, name }).collect();
+        let reply = |group: Group| match options.bucket {
+            None => {
+                ctx.reply_array(4);
+                ctx.reply_time(span.after);
+                ctx.reply_time(span.to);
+                ctx.reply_integer(group.contributing);
+                reply_by_measure(ctx, &aggregates, &picks, &group.windows.finish().into_one());
             }
-            Ok(())
-        })?;
-
-        ctx.reply_array(4);
-        ctx.reply_time(span.after);
-        ctx.reply_time(span.to);
-        ctx.reply_integer(contributing as i64);
-        let measures = totals.iter().map(|(name, bucket)| (name.as_str(), bucket));
-        reply_by_measure(ctx, &aggregates, measures);
+            Some(_) => {
+                let now = ctx.now();
+                let open = (now > span.after && now <= span.to).then(|| group.windows.start_of(now));
+                let form = Form { packed: options.packed, reverse: false, count: usize::MAX, open };
+                reply_table(ctx, &group.windows.finish(), &picks, &aggregates, form);
+            }
+        };
+        if options.by.is_some() {
+            ctx.reply_array(groups.len() * 2);
+            for (name, group) in groups {
+                ctx.reply_text(&name);
+                reply(group);
+            }
+        } else {
+            groups.into_values().for_each(reply);
+        }
         Ok(())
     }
 }
 
-/// Time of the newest sample of the source.
-fn newest(ctx: Ctx, source: &str) -> Result<Option<Micros>, Failure> {
-    let mut newest = None;
-    source_keys::visit(ctx, source, None, |_, _, series| {
-        newest = newest.max(series.last());
+/// What must be known of a source before its series are folded.
+struct Survey {
+    measures: Vec<Vec<u8>>,
+    newest: Option<Micros>,
+}
+
+impl Survey {
+    /// The series are walked only for what the options leave open.
+    fn of(ctx: Ctx, source: &str, options: &Options<'_>) -> Result<Survey, Failure> {
+        let named = options.measures.as_ref();
+        let mut survey = Survey {
+            measures: named.map(|names| names.iter().map(|name| name.to_vec()).collect()).unwrap_or_default(),
+            newest: None,
+        };
+        if named.is_some() && options.at != At::Newest {
+            return Ok(survey);
+        }
+        source_keys::visit(ctx, source, None, |_, _, series| {
+            survey.newest = survey.newest.max(series.last());
+            if named.is_none() {
+                for (index, name) in series.measures().enumerate() {
+                    let known = |at: &Vec<u8>| at == name.as_bytes();
+                    if !survey.measures.get(index).is_some_and(known) && !survey.measures.iter().any(known) {
+                        survey.measures.push(name.as_bytes().to_vec());
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        Ok(survey)
+    }
+
+    fn positions(&self, series: &Series) -> SmallVec<[usize; 8]> {
+        self.measures.iter().map(|name| series.measure(name).unwrap_or(usize::MAX)).collect()
+    }
+}
+
+struct Group {
+    windows: Windows,
+    /// Series with a sample in the window.
+    contributing: i64,
+}
+
+fn collect(
+    ctx: Ctx,
+    source: &str,
+    options: &Options<'_>,
+    survey: &Survey,
+    span: Span,
+    aggregates: &[Aggregate],
+) -> Result<BTreeMap<String, Group>, Failure> {
+    let needs = needs(aggregates);
+    let measures = survey.measures.len();
+    let empty = || Group {
+        windows: match options.bucket {
+            Some(width) => Windows::tumbling(width, options.align, measures, needs.sketch),
+            None => Windows::one(span.after, measures, needs.sketch),
+        },
+        contributing: 0,
+    };
+    let mut groups = BTreeMap::new();
+    if options.by.is_none() {
+        groups.insert(String::new(), empty());
+    }
+    source_keys::visit(ctx, source, None, |_, key, series| {
+        let name = options.by.map_or("", |by| by.group(key));
+        let group = match groups.get_mut(name) {
+            Some(group) => group,
+            None => groups.entry(name.to_owned()).or_insert_with(empty),
+        };
+        let positions = survey.positions(series);
+        let query = WindowQuery { from: span.after.saturating_add(1), to: span.to, picks: &positions, needs };
+        let before = group.windows.values();
+        series.fold(&query, &mut group.windows)?;
+        group.contributing += i64::from(group.windows.values() > before);
         Ok(())
     })?;
-    Ok(newest)
+    Ok(groups)
 }

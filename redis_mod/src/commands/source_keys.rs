@@ -5,8 +5,10 @@ use crate::api::key::{OwnedString, SeriesRef};
 use crate::api::user::Caller;
 use crate::api::{Ctx, key};
 use crate::failure::Failure;
+use crate::hot::Series;
 use crate::index;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// A source's name as an argument.
 pub fn check_source(text: &[u8]) -> Result<&str, Failure> {
@@ -48,4 +50,24 @@ pub fn visit(
         }
     }
     Ok(())
+}
+
+/// The series of a source that the caller may read and that are `wanted`, open, with their Redis keys.
+pub fn open(ctx: Ctx, source: &str, wanted: impl Fn(&Series) -> bool) -> Vec<(Arc<[u8]>, SeriesRef)> {
+    let db = ctx.db();
+    let caller = Caller::of(ctx);
+    let keys = index::keys(db, source);
+    let mut opened = Vec::with_capacity(keys.len());
+    for redis_key in keys {
+        let handle = OwnedString::new(&redis_key);
+        if !caller.may_read(&handle) {
+            continue;
+        }
+        match key::read(ctx, handle.0) {
+            Ok(Some(series)) if wanted(&series) => opened.push((redis_key, series)),
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => index::forget(db, &redis_key),
+        }
+    }
+    opened
 }

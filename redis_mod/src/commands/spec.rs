@@ -127,3 +127,6 @@ pub const AT: Arg = Arg::option(c"at", c"AT", Kind::Time);
 pub const FROM: Arg = Arg::new(c"from", Kind::Time);
 pub const TO: Arg = Arg::new(c"to", Kind::Time);
 pub const COUNT: Arg = Arg::option(c"count", c"COUNT", Kind::Integer);
+pub const BUCKET: Arg = Arg::option(c"bucket", c"BUCKET", Kind::Text);
+pub const ALIGN: Arg = Arg::option(c"align", c"ALIGN", Kind::Time);
+pub const PACKED: Arg = Arg::option(c"packed", c"PACKED", Kind::Word);

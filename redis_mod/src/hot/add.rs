@@ -4,6 +4,7 @@ use super::measures::{MAX_MEASURES, MAX_NAME};
 use super::read::Rows;
 use super::{BLOCK_ROWS, Series, TIME_RANGE};
 use series::block::Block;
+use series::rollup::Change;
 use series::time::Micros;
 use smallvec::SmallVec;
 
@@ -37,6 +38,8 @@ pub enum AddError {
 
 type Targets = SmallVec<[(usize, f64); 16]>;
 
+pub(super) type Changes = SmallVec<[Change; 16]>;
+
 impl Series {
     /// Writes one sample. A NaN says nothing about its measure; a measure that is named twice takes the last value.
     ///
@@ -52,14 +55,17 @@ impl Series {
             None => self.last().is_none_or(|last| time > last),
         };
         if in_order {
+            self.turn_bucket(time)?;
             self.append(time, &targets);
             return Ok(Added::InOrder);
         }
-        match self.amend(time, &targets)? {
-            Change::None => return Ok(Added::Unchanged),
-            Change::Filled => self.note_late(time, false),
-            Change::NewRow => self.note_late(time, true),
+        let mut changes = Changes::new();
+        let new_row = self.amend(time, &targets, &mut changes)?;
+        if changes.is_empty() {
+            return Ok(Added::Unchanged);
         }
+        self.amend_bucket(time, &changes)?;
+        self.note_late(time, new_row);
         Ok(Added::Late)
     }
 
@@ -143,57 +149,44 @@ impl Series {
         }
     }
 
-    fn amend(&mut self, time: Micros, targets: &[(usize, f64)]) -> Result<Change, AddError> {
-        let in_open = match self.blocks.last() {
-            Some(block) => time > block.last(),
-            None => true,
-        };
-        if !in_open {
-            return self.amend_block(time, targets);
+    /// Writes values at a time that is not the newest; says whether there was no sample of that time.
+    fn amend(&mut self, time: Micros, targets: &[(usize, f64)], changes: &mut Changes) -> Result<bool, AddError> {
+        if self.blocks.last().is_some_and(|block| time <= block.last()) {
+            return self.amend_block(time, targets, changes);
         }
-        match self.open.search(time) {
-            Ok(row) => {
-                let mut change = Change::None;
-                for &(measure, value) in targets {
-                    if self.open.value(row, measure).to_bits() != value.to_bits() {
-                        self.open.set(row, measure, value);
-                        change = Change::Filled;
-                    }
-                }
-                Ok(change)
-            }
-            Err(row) => {
-                self.open.insert(row, time);
-                for &(measure, value) in targets {
-                    self.open.set(row, measure, value);
-                }
-                if self.open.len() > BLOCK_ROWS {
-                    self.close();
-                }
-                Ok(Change::NewRow)
+        let found = self.open.search(time);
+        let row = found.unwrap_or_else(|row| {
+            self.open.insert(row, time);
+            row
+        });
+        for &(measure, new) in targets {
+            let old = self.open.value(row, measure);
+            if old.to_bits() != new.to_bits() {
+                self.open.set(row, measure, new);
+                changes.push(Change { measure, old, new });
             }
         }
+        if self.open.len() > BLOCK_ROWS {
+            self.close();
+        }
+        Ok(found.is_err())
     }
 
-    fn amend_block(&mut self, time: Micros, targets: &[(usize, f64)]) -> Result<Change, AddError> {
+    fn amend_block(&mut self, time: Micros, targets: &[(usize, f64)], changes: &mut Changes) -> Result<bool, AddError> {
         let index = self.block_for(time);
         let mut rows = Rows::default();
         rows.read_block(&self.blocks[index], &self.measures.all())?;
-        let change = match rows.times.binary_search(&time) {
-            Ok(row) => rows.fill(row, targets),
-            Err(row) => {
-                rows.insert(row, time);
-                rows.fill(row, targets);
-                Change::NewRow
-            }
-        };
-        if change == Change::NewRow {
-            self.closed_rows += 1;
-        }
-        if change != Change::None {
+        let found = rows.times.binary_search(&time);
+        let row = found.unwrap_or_else(|row| {
+            rows.insert(row, time);
+            row
+        });
+        rows.fill(row, targets, changes);
+        self.closed_rows += usize::from(found.is_err());
+        if !changes.is_empty() {
             self.replace_block(index, rows);
         }
-        Ok(change)
+        Ok(found.is_err())
     }
 
     /// The block that holds `time` or lies next to it.
@@ -233,11 +226,4 @@ impl Series {
             }
         }
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
-    None,
-    Filled,
-    NewRow,
 }

@@ -31,10 +31,10 @@ impl Series {
         }
         self.closed_rows -= removed;
         self.blocks = kept;
-        let start = self.open.search(from).unwrap_or_else(|row| row);
-        let end = self.open.search(to).map_or_else(|row| row, |row| row + 1);
-        self.open.remove(start..end);
-        removed += end - start;
+        let open = self.open.range(from, to);
+        removed += open.len();
+        self.open.remove(open);
+        self.rebuild_rollups()?;
 
         self.late.retain(|&(time, _)| time < from || time > to);
         self.seq += 1;

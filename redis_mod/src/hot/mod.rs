@@ -12,6 +12,7 @@ mod pending;
 mod persist;
 mod read;
 mod retention;
+mod rollups;
 mod windows;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use windows::WindowQuery;
 use measures::Measures;
 use open::OpenRows;
 use series::block::Block;
+use series::rollup::Rollups;
 use series::time::Micros;
 
 /// Rows that close the open rows into a block: an hour of readings at 30 seconds. More would pack no better but make the
@@ -54,6 +56,7 @@ pub struct Series {
     pending_rows: usize,
     closed_rows: usize,
     blocks: Vec<Block>,
+    rollups: Rollups,
     /// Times not newer than the newest sample at the time of writing, each with the number of its last write. Sorted.
     late: Vec<(Micros, u64)>,
     /// The greatest flush that was acknowledged.
@@ -70,6 +73,7 @@ impl Default for Series {
             pending_rows: 0,
             closed_rows: 0,
             blocks: Vec::new(),
+            rollups: Rollups::default(),
             late: Vec::new(),
             flush_id: 0,
         }
@@ -137,17 +141,23 @@ impl Series {
             + self.blocks.capacity() * size_of::<Block>()
             + self.blocks.iter().map(Block::heap_bytes).sum::<usize>()
             + self.late.capacity() * size_of::<(Micros, u64)>()
+            + self.rollup_bytes()
     }
 
-    /// The closed blocks, for whoever defragments memory.
-    pub fn blocks_mut(&mut self) -> &mut [Block] {
-        &mut self.blocks
+    /// Bytes of memory of the kept buckets, a part of [`Series::bytes`].
+    pub fn rollup_bytes(&self) -> usize {
+        self.rollups.heap_bytes()
+    }
+
+    /// The large allocations, for whoever defragments memory.
+    pub fn allocations_mut(&mut self) -> impl Iterator<Item = &mut Box<[u8]>> {
+        self.blocks.iter_mut().map(Block::data_mut).chain(self.rollups.allocations_mut())
     }
 
     /// Closes the open rows into a block.
     fn close(&mut self) {
         let mut rows = Rows::default();
-        self.open.read(&self.measures.all(), &mut rows);
+        self.open.read(0..self.open.len(), &self.measures.all(), &mut rows);
         self.closed_rows += rows.times.len();
         self.blocks.push(Block::encode(&rows.times, &rows.columns));
         self.open.clear();

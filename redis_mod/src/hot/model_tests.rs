@@ -2,7 +2,10 @@
 
 use super::*;
 use proptest::prelude::*;
-use series::rolling::{Windows, fold};
+use series::bucket::Bucket;
+use series::rolling::Windows;
+use series::rollup::{COARSE, FINE, Needs};
+use series::sketch::DdSketch;
 use std::collections::{BTreeMap, BTreeSet};
 
 const MEASURES: [&str; 3] = ["flow", "pressure", "temperature"];
@@ -194,36 +197,75 @@ proptest! {
     }
 
     #[test]
-    fn windows_equal_those_of_all_rows(steps in steps(), from in 0i64..1_200_000, length in 0i64..1_200_000, width in 1i64..300_000) {
+    fn windows_equal_those_of_all_rows(
+        steps in steps(),
+        scale in prop::sample::select(vec![1, 1_000, 20_000, 180_000]),
+        from in 0i64..1_200_000,
+        length in 0i64..1_200_000,
+        width in prop_oneof![3 => prop::sample::select(vec![FINE, 3 * FINE, COARSE, 6 * COARSE]), 1 => 1i64..300_000],
+        origin in prop::sample::select(vec![0, 7, FINE]),
+        sketches: bool,
+    ) {
+        // Widths of kept buckets are absolute, so the samples are spread from seconds to days.
+        let (from, length) = (from * scale, length * scale);
         let mut series = Series::default();
         for step in steps {
-            if let Step::Add(time, pairs) = step {
-                series.add(time, &values(&pairs)).unwrap();
+            match step {
+                Step::Add(time, pairs) => {
+                    series.add(time * scale, &values(&pairs)).unwrap();
+                }
+                Step::Flush(count, _) => {
+                    let query = PendingQuery { from: Micros::MIN, to: Micros::MAX, count };
+                    if let Some(pending) = series.pending(&query).unwrap() {
+                        series.acknowledge(7, pending.token).unwrap();
+                    }
+                }
+                Step::Delete(from, to) => {
+                    series.delete(from * scale, to * scale).unwrap();
+                }
+                Step::Reload => series = Series::decode(&series.encode()).unwrap(),
+                Step::Trim(retention) => {
+                    series.trim(retention * scale);
+                }
+                Step::FlushRange(..) => {}
             }
         }
         let to = from + length;
         let picks: Vec<usize> = (0..series.measures().len()).collect();
-        let mut windows = Windows::tumbling(width, 0, picks.len(), false);
-        series.fold(&WindowQuery { from, to, picks: &picks }, &mut windows).unwrap();
-        let windows = windows.finish();
-        let names: Vec<&str> = series.measures().collect();
+        let query = WindowQuery { from, to, picks: &picks, needs: Needs { sketch: sketches, ..Needs::STATE } };
         let all = contents(&series);
-        let starts: BTreeSet<Micros> = all.range(from..=to).map(|(time, _)| time - time % width).collect();
-        prop_assert_eq!(windows.iter().map(|w| w.start).collect::<BTreeSet<_>>(), starts);
-        for window in &windows {
-            for (&pick, bucket) in picks.iter().zip(&window.buckets) {
-                let measure = MEASURES.iter().position(|known| *known == names[pick]).unwrap();
-                let rows = all.range(window.start.max(from)..(window.start + width).min(to + 1));
-                let (times, column): (Vec<Micros>, Vec<f64>) = rows
-                    .map(|(&time, cells)| (time, cells[measure].map_or(f64::NAN, f64::from_bits)))
-                    .unzip();
-                let expected = fold(&times, &column, false);
-                prop_assert_eq!(bucket.count, expected.count);
-                if bucket.count > 0 {
-                    prop_assert_eq!((bucket.first, bucket.last, bucket.min, bucket.max),
-                                    (expected.first, expected.last, expected.min, expected.max));
-                    prop_assert!((bucket.sum - expected.sum).abs() < 1e-6);
-                    prop_assert!((bucket.m2 - expected.m2).abs() < 1e-6);
+        let names: Vec<&str> = series.measures().collect();
+        let wide = Windows::one(from, picks.len(), sketches);
+        let tumbling = (length / width < 10_000).then(|| Windows::tumbling(width, origin, picks.len(), sketches));
+        for mut windows in [Some(wide), tumbling].into_iter().flatten() {
+            series.fold(&query, &mut windows).unwrap();
+            let start_of: BTreeSet<Micros> = all.range(from..=to).map(|(&time, _)| windows.start_of(time)).collect();
+            let mut rows_by_start: BTreeMap<Micros, Vec<(Micros, [Option<u64>; 3])>> = BTreeMap::new();
+            for (&time, &cells) in all.range(from..=to) {
+                rows_by_start.entry(windows.start_of(time)).or_default().push((time, cells));
+            }
+            let table = windows.finish();
+            prop_assert_eq!(table.starts().iter().copied().collect::<BTreeSet<_>>(), start_of);
+            for (start, buckets) in table.rows() {
+                for (&pick, bucket) in picks.iter().zip(buckets) {
+                    let measure = MEASURES.iter().position(|known| *known == names[pick]).unwrap();
+                    let (times, column): (Vec<Micros>, Vec<f64>) = rows_by_start[&start]
+                        .iter()
+                        .map(|&(time, cells)| (time, cells[measure].map_or(f64::NAN, f64::from_bits)))
+                        .unzip();
+                    let expected = Bucket::fold(&times, &column);
+                    prop_assert_eq!(bucket.count, expected.count);
+                    if bucket.count > 0 {
+                        prop_assert_eq!((bucket.first, bucket.last, bucket.min, bucket.max),
+                                        (expected.first, expected.last, expected.min, expected.max));
+                        prop_assert!((bucket.sum - expected.sum).abs() < 1e-6);
+                        prop_assert!((bucket.m2 - expected.m2).abs() < 1e-6 * (1.0 + expected.m2));
+                    }
+                    if sketches {
+                        let mut sketch = DdSketch::default();
+                        column.iter().for_each(|&value| sketch.update(value));
+                        prop_assert_eq!(bucket.sketch.as_deref(), Some(&sketch));
+                    }
                 }
             }
         }

@@ -109,17 +109,24 @@ impl OpenRows {
         self.stride = stride;
     }
 
-    /// Replaces `rows` by all rows with the picked measures.
-    pub fn read(&self, picks: &[usize], rows: &mut Rows) {
+    /// The rows with a time in `from..=to`.
+    pub fn range(&self, from: Micros, to: Micros) -> std::ops::Range<usize> {
+        let start = self.search(from).unwrap_or_else(|row| row);
+        let end = self.search(to).map_or_else(|row| row, |row| row + 1);
+        start..end.max(start)
+    }
+
+    /// Replaces `rows` by these rows with the picked measures.
+    pub fn read(&self, range: std::ops::Range<usize>, picks: &[usize], rows: &mut Rows) {
         rows.times.clear();
-        rows.times.extend((0..self.len()).map(|row| self.time(row)));
+        rows.times.extend(range.clone().map(|row| self.time(row)));
         rows.columns.resize_with(picks.len(), Vec::new);
         for (column, &measure) in rows.columns.iter_mut().zip(picks) {
             column.clear();
             if measure < self.width() {
-                column.extend((0..self.len()).map(|row| self.value(row, measure)));
+                column.extend(range.clone().map(|row| self.value(row, measure)));
             } else {
-                column.resize(self.len(), f64::NAN);
+                column.resize(range.len(), f64::NAN);
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Format 1: version byte; the measures' names; mark, write counter, last flush; the late list (times as differences,
 //! numbers of writes); the closed blocks' data, then the open rows as one more block, each with its length in front.
-//! Aggregates are not written: they follow from the data and are computed when it is read.
+//! Kept buckets are not written: they follow from the data and are computed when it is read.
 
 use super::open::OpenRows;
 use super::read::Rows;
@@ -67,6 +67,7 @@ impl Series {
             series.fill_open(&block)?;
         }
         reader.finish()?;
+        series.rebuild_rollups()?;
         series.count_pending()?;
         Ok(series)
     }
@@ -76,7 +77,7 @@ impl Series {
             return None;
         }
         let mut rows = Rows::default();
-        self.open.read(&self.measures.all(), &mut rows);
+        self.open.read(0..self.open.len(), &self.measures.all(), &mut rows);
         Some(Block::encode(&rows.times, &rows.columns))
     }
 

@@ -1,12 +1,13 @@
 //! Reading samples: the segments (blocks and open rows) of a time range, and their rows.
 
 use super::Series;
-use super::add::Change;
+use super::add::Changes;
 use super::open::OpenRows;
 use series::block::Block;
-use series::bucket::Bucket;
 use series::bytes::DecodeError;
+use series::rollup::Change;
 use series::time::Micros;
+use smallvec::SmallVec;
 
 /// Decoded samples: `columns[measure][row]` belongs to `times[row]`; NaN is missing.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +24,11 @@ impl Rows {
         start..end.max(start)
     }
 
+    /// The columns as slices.
+    pub fn slices(&self) -> SmallVec<[&[f64]; 8]> {
+        self.columns.iter().map(Vec::as_slice).collect()
+    }
+
     /// Replaces the contents by those of a block.
     pub(super) fn read_block(&mut self, block: &Block, picks: &[usize]) -> Result<(), DecodeError> {
         block.decode_times(&mut self.times)?;
@@ -31,6 +37,25 @@ impl Rows {
             block.decode_measure(measure, column)?;
         }
         Ok(())
+    }
+
+    /// Forgets the rows with a time outside `from..=to`.
+    fn keep(&mut self, from: Micros, to: Micros) {
+        let range = self.range(from, to);
+        if range.len() < self.times.len() {
+            self.times.truncate(range.end);
+            self.times.drain(..range.start);
+            for column in &mut self.columns {
+                column.truncate(range.end);
+                column.drain(..range.start);
+            }
+        }
+    }
+
+    /// Appends the rows of `other`, which are newer and have the same columns.
+    fn append(&mut self, other: &mut Rows) {
+        self.times.append(&mut other.times);
+        self.columns.iter_mut().zip(&mut other.columns).for_each(|(mine, theirs)| mine.append(theirs));
     }
 
     pub(super) fn insert(&mut self, row: usize, time: Micros) {
@@ -47,16 +72,14 @@ impl Rows {
         }
     }
 
-    pub(super) fn fill(&mut self, row: usize, targets: &[(usize, f64)]) -> Change {
-        let mut change = Change::None;
-        for &(measure, value) in targets {
-            let slot = &mut self.columns[measure][row];
-            if slot.to_bits() != value.to_bits() {
-                *slot = value;
-                change = Change::Filled;
+    /// Writes values into a row and notes what changed.
+    pub(super) fn fill(&mut self, row: usize, targets: &[(usize, f64)], changes: &mut Changes) {
+        for &(measure, new) in targets {
+            let old = std::mem::replace(&mut self.columns[measure][row], new);
+            if old.to_bits() != new.to_bits() {
+                changes.push(Change { measure, old, new });
             }
         }
-        change
     }
 
     pub(super) fn split_off(&mut self, row: usize) -> Rows {
@@ -90,23 +113,32 @@ impl Segment<'_> {
         }
     }
 
-    /// The aggregates of a measure over the whole segment, if they are known without decoding it.
-    pub fn bucket(&self, measure: usize) -> Option<Bucket> {
-        match self {
-            Segment::Block(block) => block.bucket(measure),
-            Segment::Open(_) => None,
-        }
-    }
-
     /// Replaces `rows` by the segment's samples, one column per picked measure.
     pub fn read(&self, picks: &[usize], rows: &mut Rows) -> Result<(), DecodeError> {
         match self {
             Segment::Block(block) => rows.read_block(block, picks),
             Segment::Open(open) => {
-                open.read(picks, rows);
+                open.read(0..open.len(), picks, rows);
                 Ok(())
             }
         }
+    }
+
+    /// As [`Segment::read`], but only the samples in `from..=to`.
+    pub fn read_between(
+        &self,
+        (from, to): (Micros, Micros),
+        picks: &[usize],
+        rows: &mut Rows,
+    ) -> Result<(), DecodeError> {
+        match self {
+            Segment::Block(block) => {
+                rows.read_block(block, picks)?;
+                rows.keep(from, to);
+            }
+            Segment::Open(open) => open.read(open.range(from, to), picks, rows),
+        }
+        Ok(())
     }
 }
 
@@ -122,24 +154,37 @@ impl Series {
         self.blocks[start..end.max(start)].iter().map(Segment::Block).chain(open)
     }
 
-    /// The newest sample: its time and the picked measures' values, NaN where missing.
-    pub fn latest(&self, picks: &[usize]) -> Result<Option<(Micros, Vec<f64>)>, DecodeError> {
+    /// All samples in `from..=to`.
+    pub fn rows_between(&self, from: Micros, to: Micros, picks: &[usize]) -> Result<Rows, DecodeError> {
+        let mut segments = self.segments(from, to);
+        let mut all = Rows::default();
+        match segments.next() {
+            Some(first) => first.read_between((from, to), picks, &mut all)?,
+            None => all.columns.resize_with(picks.len(), Vec::new),
+        }
+        let mut more = Rows::default();
+        for segment in segments {
+            segment.read_between((from, to), picks, &mut more)?;
+            all.append(&mut more);
+        }
+        Ok(all)
+    }
+
+    /// Time of the newest sample; calls `visit` with each position in `picks` and its value, NaN where missing.
+    pub fn latest(&self, picks: &[usize], mut visit: impl FnMut(usize, f64)) -> Result<Option<Micros>, DecodeError> {
         let Some(last) = self.last() else {
             return Ok(None);
         };
-        let mut rows = Rows::default();
-        let Some(segment) = self.segments(last, last).next_back() else {
-            return Ok(None);
-        };
-        if let Segment::Open(open) = segment {
-            let row = open.len() - 1;
-            let value = |&measure: &usize| {
-                if measure < open.width() { open.value(row, measure) } else { f64::NAN }
-            };
-            return Ok(Some((last, picks.iter().map(value).collect())));
+        if let Some(row) = self.open.len().checked_sub(1) {
+            for (pick, &measure) in picks.iter().enumerate() {
+                visit(pick, if measure < self.open.width() { self.open.value(row, measure) } else { f64::NAN });
+            }
+            return Ok(Some(last));
         }
-        segment.read(picks, &mut rows)?;
-        let values = rows.columns.iter().map(|column| column.last().copied().unwrap_or(f64::NAN)).collect();
-        Ok(Some((last, values)))
+        let rows = self.rows_between(last, last, picks)?;
+        for (pick, column) in rows.columns.iter().enumerate() {
+            visit(pick, column.last().copied().unwrap_or(f64::NAN));
+        }
+        Ok(Some(last))
     }
 }

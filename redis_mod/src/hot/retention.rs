@@ -27,6 +27,9 @@ impl Series {
             self.open.remove(0..rows);
             dropped += rows;
         }
+        if let Some(first) = self.first() {
+            self.rollups.trim(first);
+        }
         dropped
     }
 

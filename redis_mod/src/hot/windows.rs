@@ -1,9 +1,10 @@
-//! Aggregates of a time range: whole blocks by what they keep, the rest by decoding.
+//! Aggregates of a time range: kept buckets where they fit, samples for the rest.
 
 use super::Series;
 use super::read::Rows;
 use series::bytes::DecodeError;
-use series::rolling::Windows;
+use series::rolling::{Fit, Windows};
+use series::rollup::Needs;
 use series::time::Micros;
 
 /// What is aggregated.
@@ -15,23 +16,47 @@ pub struct WindowQuery<'a> {
     pub to: Micros,
     /// Positions of the measures.
     pub picks: &'a [usize],
+    /// What the windows' buckets must hold; the rest of them may be wrong.
+    pub needs: Needs,
 }
 
 impl Series {
     /// Folds the samples of the range into `windows`, which has a bucket per picked measure.
     pub fn fold(&self, query: &WindowQuery<'_>, windows: &mut Windows) -> Result<(), DecodeError> {
-        let WindowQuery { from, to, picks } = *query;
+        let WindowQuery { from, to, picks, needs } = *query;
+        let fit = windows.fit();
+        let (start, end) = match fit {
+            Fit::None => (from, from),
+            _ => self.rollups.kept((from, to.saturating_add(1)), windows.sketches()),
+        };
+        if start >= end {
+            return self.fold_samples((from, to), picks, windows);
+        }
+        self.fold_samples((from, start - 1), picks, windows)?;
+        let mut result = Ok(());
+        self.rollups.visit((start, end), picks, needs, fit == Fit::Hours, &mut |time, pick, bucket, sketch| {
+            let added = windows.add_state(time, pick, bucket, sketch);
+            if result.is_ok() {
+                result = added;
+            }
+        })?;
+        result?;
+        self.fold_samples((end, to), picks, windows)
+    }
+
+    fn fold_samples(
+        &self,
+        (from, to): (Micros, Micros),
+        picks: &[usize],
+        windows: &mut Windows,
+    ) -> Result<(), DecodeError> {
+        if from > to {
+            return Ok(());
+        }
         let mut rows = Rows::default();
         for segment in self.segments(from, to) {
-            let (first, last) = segment.span();
-            let inside = first >= from && last <= to;
-            if inside && windows.add_whole((first, last), |pick| segment.bucket(picks[pick])) {
-                continue;
-            }
-            segment.read(picks, &mut rows)?;
-            let range = rows.range(from, to);
-            let columns: Vec<&[f64]> = rows.columns.iter().map(|column| &column[range.clone()]).collect();
-            windows.add_rows(&rows.times[range.clone()], &columns);
+            segment.read_between((from, to), picks, &mut rows)?;
+            windows.add_rows(&rows.times, &rows.slices());
         }
         Ok(())
     }

@@ -143,7 +143,7 @@ impl Bucket {
             _ => return Err(DecodeError::Invalid("unknown shape of a bucket")),
         }
         if tag & WITH_SKETCH != 0 {
-            bucket.sketch = Some(DdSketch::decode_from(reader)?);
+            bucket.sketch = Some(Box::new(DdSketch::decode_from(reader)?));
         }
         Ok(bucket)
     }

@@ -65,8 +65,14 @@ impl Bins {
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Bins, DecodeError> {
+        let mut bins = Vec::with_capacity(reader.clone().count(2)?);
+        Bins::visit(reader, |index, count| bins.push((index, count)))?;
+        Ok(Bins(bins))
+    }
+
+    /// Reads encoded bins and hands each to `visit`.
+    pub(super) fn visit(reader: &mut Reader<'_>, mut visit: impl FnMut(i32, u64)) -> Result<(), DecodeError> {
         let length = reader.count(2)?;
-        let mut bins = Vec::with_capacity(length);
         let mut previous: Option<i32> = None;
         for _ in 0..length {
             let delta = reader.zigzag()?;
@@ -81,9 +87,9 @@ impl Bins {
             if count == 0 {
                 return Err(DecodeError::Invalid("a sketch bin is empty"));
             }
-            bins.push((index, count));
+            visit(index, count);
             previous = Some(index);
         }
-        Ok(Bins(bins))
+        Ok(())
     }
 }

@@ -1,0 +1,49 @@
+//! Keeping the kept buckets in step with the samples.
+
+use super::Series;
+use super::read::Rows;
+use series::bytes::DecodeError;
+use series::rollup::{Change, FINE, Rollups};
+use series::time::{Micros, bucket_start};
+
+impl Series {
+    /// Closes the filling 5-minute bucket if a sample at `time`, which is the newest, belongs to a later one.
+    #[inline]
+    pub(super) fn turn_bucket(&mut self, time: Micros) -> Result<(), DecodeError> {
+        if self.rollups.ends_before(time) { self.close_bucket(time) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn close_bucket(&mut self, next: Micros) -> Result<(), DecodeError> {
+        let rows = self.rows_between(self.rollups.open_start(), Micros::MAX, &self.measures.all())?;
+        self.rollups.close(&rows.times, &rows.slices(), next);
+        Ok(())
+    }
+
+    /// Makes the bucket of a late sample, which is written already, anew.
+    pub(super) fn amend_bucket(&mut self, time: Micros, changes: &[Change]) -> Result<(), DecodeError> {
+        if time >= self.rollups.open_start() {
+            return Ok(());
+        }
+        let start = bucket_start(time, FINE);
+        let rows = self.rows_between(start, start + FINE - 1, &self.measures.all())?;
+        self.rollups.amend(time, &rows.times, &rows.slices(), changes)
+    }
+
+    /// Makes all kept buckets anew.
+    pub(super) fn rebuild_rollups(&mut self) -> Result<(), DecodeError> {
+        let mut rollups = Rollups::default();
+        if let Some(last) = self.last() {
+            let open_start = bucket_start(last, FINE);
+            let all = self.measures.all();
+            let mut rows = Rows::default();
+            for segment in self.segments(Micros::MIN, open_start) {
+                segment.read(&all, &mut rows)?;
+                rollups.absorb(&rows.times, &rows.slices(), open_start);
+            }
+            rollups.open_at(open_start);
+        }
+        self.rollups = rollups;
+        Ok(())
+    }
+}

@@ -1,0 +1,298 @@
+//! One closed hour of a series, packed into one allocation.
+//!
+//! Layout: the number of measures (u16) and where each measure's section ends (u32 each), then the sections. A section
+//! holds the hour's own state (count u32, sum, minimum, maximum, squared deviations as f64), the bitmap of the 5-minute
+//! buckets that have values (u16), their sums and squared deviations (f64 each), then, with a length (u16) in front of
+//! each: counts and times of first and last value, packed; minima, maxima, first and last values as one decimal column;
+//! the quantile sketch. Sensors report decimals, so that the four values of a bucket take some five bytes instead of 32,
+//! while sums and deviations, which averages are made of, are read in place. It never leaves the process.
+
+use super::open_hour::OpenHour;
+use super::{FINE, Needs, SLOTS, Sketch};
+use crate::bucket::{Bucket, Point};
+use crate::bytes::{DecodeError, Reader, put_f64};
+use crate::codec::{column, packed};
+use crate::sketch::DdSketch;
+use crate::time::Micros;
+
+const SHORT: DecodeError = DecodeError::Truncated;
+
+/// Bytes of the hour's own state.
+const STATE: usize = 4 + 4 * 8;
+
+#[derive(Debug, Clone)]
+pub struct Hour {
+    start: Micros,
+    data: Box<[u8]>,
+}
+
+impl Hour {
+    /// Packs an hour: `buckets[slot][measure]`, empty where there are no values, and a sketch per measure.
+    pub(super) fn pack(start: Micros, slots: &[(usize, &[Bucket])], sketches: &[DdSketch]) -> Hour {
+        let measures = sketches.len();
+        let mut data = Vec::with_capacity(2 + measures * 400);
+        data.extend((measures as u16).to_le_bytes());
+        data.resize(2 + measures * 4, 0);
+        for (measure, sketch) in sketches.iter().enumerate() {
+            put_section(start, slots, measure, sketch, &mut data);
+            let end = (data.len() as u32).to_le_bytes();
+            data[2 + measure * 4..][..4].copy_from_slice(&end);
+        }
+        Hour { start, data: data.into() }
+    }
+
+    pub fn start(&self) -> Micros {
+        self.start
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.data.len()
+    }
+
+    pub(super) fn data_mut(&mut self) -> &mut Box<[u8]> {
+        &mut self.data
+    }
+
+    fn measures(&self) -> usize {
+        self.data.first_chunk::<2>().map_or(0, |bytes| usize::from(u16::from_le_bytes(*bytes)))
+    }
+
+    /// The section of a measure; None if the hour does not know the measure or it has no values.
+    fn section(&self, measure: usize) -> Option<Section<'_>> {
+        let measures = self.measures();
+        if measure >= measures {
+            return None;
+        }
+        let end = |index: usize| {
+            let bytes = self.data.get(2 + index * 4..)?.first_chunk::<4>()?;
+            Some(u32::from_le_bytes(*bytes) as usize)
+        };
+        let from = if measure == 0 { 2 + measures * 4 } else { end(measure - 1)? };
+        let bytes = self.data.get(from..end(measure)?)?;
+        (!bytes.is_empty()).then_some(Section { start: self.start, bytes })
+    }
+
+    /// The state of the whole hour and its packed sketch.
+    pub(super) fn whole(
+        &self,
+        measure: usize,
+        needs: Needs,
+        visit: impl FnOnce(&Bucket, Sketch<'_>),
+    ) -> Result<(), DecodeError> {
+        let Some(section) = self.section(measure) else { return Ok(()) };
+        let mut bucket = section.state()?;
+        if needs.ends {
+            section.fill_ends(&mut bucket)?;
+        }
+        let sketch = if needs.sketch { Sketch::Packed(section.sketch()?) } else { Sketch::None };
+        visit(&bucket, sketch);
+        Ok(())
+    }
+
+    /// The states of the 5-minute buckets within `from..to`.
+    pub(super) fn fine(
+        &self,
+        measure: usize,
+        (from, to): (Micros, Micros),
+        needs: Needs,
+        mut visit: impl FnMut(Micros, &Bucket),
+    ) -> Result<(), DecodeError> {
+        let Some(section) = self.section(measure) else { return Ok(()) };
+        let mut buckets = [const { Bucket::EMPTY }; SLOTS];
+        let used = section.fine(needs, &mut buckets)?;
+        let mut left = used;
+        for bucket in &buckets[..used.count_ones() as usize] {
+            let start = self.start + FINE * Micros::from(left.trailing_zeros());
+            left &= left - 1;
+            if start >= from && start + FINE <= to {
+                visit(start, bucket);
+            }
+        }
+        Ok(())
+    }
+
+    /// Unpacks the hour so that it can be changed.
+    pub(super) fn reopen(&self) -> Result<OpenHour, DecodeError> {
+        let mut open = OpenHour::new(self.start);
+        for measure in 0..self.measures() {
+            let Some(section) = self.section(measure) else { continue };
+            let mut buckets = [const { Bucket::EMPTY }; SLOTS];
+            let mut left = section.fine(Needs::STATE, &mut buckets)?;
+            for bucket in &mut buckets[..left.count_ones() as usize] {
+                let start = self.start + FINE * Micros::from(left.trailing_zeros());
+                left &= left - 1;
+                open.put(start, measure, std::mem::take(bucket));
+            }
+            open.put_sketch(measure, DdSketch::unpack(section.sketch()?)?);
+        }
+        Ok(open)
+    }
+}
+
+/// The bytes of one measure.
+struct Section<'a> {
+    start: Micros,
+    bytes: &'a [u8],
+}
+
+impl<'a> Section<'a> {
+    fn f64(&self, at: usize) -> Result<f64, DecodeError> {
+        let bytes = self.bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()).ok_or(SHORT)?;
+        Ok(f64::from_le_bytes(*bytes))
+    }
+
+    fn state(&self) -> Result<Bucket, DecodeError> {
+        let count = u64::from(u32::from_le_bytes(*self.bytes.first_chunk::<4>().ok_or(SHORT)?));
+        let sum = self.f64(4)?;
+        let nowhere = Point { time: self.start, value: f64::NAN };
+        Ok(Bucket {
+            count,
+            sum,
+            min: self.f64(12)?,
+            max: self.f64(20)?,
+            mean: sum / count as f64,
+            m2: self.f64(28)?,
+            first: nowhere,
+            last: nowhere,
+            sketch: None,
+        })
+    }
+
+    fn slots(&self) -> Result<u16, DecodeError> {
+        let bytes = self.bytes.get(STATE..).and_then(|rest| rest.first_chunk::<2>()).ok_or(SHORT)?;
+        Ok(u16::from_le_bytes(*bytes))
+    }
+
+    /// What follows the plain numbers: counts and times, values, sketch.
+    fn parts(&self) -> Result<[&'a [u8]; 3], DecodeError> {
+        let plain = STATE + 2 + 16 * self.slots()?.count_ones() as usize;
+        let mut rest = self.bytes.get(plain..).ok_or(SHORT)?;
+        let mut parts = [&rest[..0]; 3];
+        for part in &mut parts {
+            let (length, tail) = rest.split_first_chunk::<2>().ok_or(SHORT)?;
+            (*part, rest) = tail.split_at_checked(usize::from(u16::from_le_bytes(*length))).ok_or(SHORT)?;
+        }
+        Ok(parts)
+    }
+
+    fn sketch(&self) -> Result<&'a [u8], DecodeError> {
+        Ok(self.parts()?[2])
+    }
+
+    /// Fills the states of the 5-minute buckets with values, in order, and returns the bitmap of their slots.
+    fn fine(&self, needs: Needs, out: &mut [Bucket; SLOTS]) -> Result<u16, DecodeError> {
+        let used = self.slots()?;
+        let k = used.count_ones() as usize;
+        if k > SLOTS {
+            return Err(DecodeError::Invalid("more buckets than an hour has"));
+        }
+        let [times, values, _] = self.parts()?;
+        let mut input = Reader::new(times);
+        let mut at = STATE + 2;
+        let mut bucket = 0;
+        packed::unpack(&mut input, k, |count| {
+            out[bucket].count = count as u64;
+            bucket += 1;
+        })?;
+        for bucket in &mut out[..k] {
+            bucket.sum = self.f64(at)?;
+            bucket.m2 = self.f64(at + 8 * k)?;
+            bucket.mean = bucket.sum / bucket.count as f64;
+            at += 8;
+        }
+        if needs.ends {
+            let mut left = used;
+            let (mut bucket, mut start) = (0, self.start);
+            packed::unpack(&mut input, 2 * k, |offset| {
+                if bucket == k {
+                    left = used;
+                }
+                start = self.start + FINE * Micros::from(left.trailing_zeros());
+                left &= left.wrapping_sub(1);
+                let bucket_of = bucket % k;
+                let point = if bucket < k { &mut out[bucket_of].first } else { &mut out[bucket_of].last };
+                point.time = start + offset;
+                bucket += 1;
+            })?;
+        }
+        if needs.ends || needs.extremes {
+            let mut decoded = Vec::with_capacity(4 * k);
+            column::decode(values, 4 * k, &mut decoded)?;
+            for (index, bucket) in out[..k].iter_mut().enumerate() {
+                bucket.min = decoded[index];
+                bucket.max = decoded[k + index];
+                bucket.first.value = decoded[2 * k + index];
+                bucket.last.value = decoded[3 * k + index];
+            }
+        }
+        Ok(used)
+    }
+
+    fn fill_ends(&self, bucket: &mut Bucket) -> Result<(), DecodeError> {
+        let mut buckets = [const { Bucket::EMPTY }; SLOTS];
+        let k = self.fine(Needs { ends: true, ..Needs::default() }, &mut buckets)?.count_ones() as usize;
+        if k > 0 {
+            bucket.first = buckets[0].first;
+            bucket.last = buckets[k - 1].last;
+        }
+        Ok(())
+    }
+}
+
+fn put_section(start: Micros, slots: &[(usize, &[Bucket])], measure: usize, sketch: &DdSketch, out: &mut Vec<u8>) {
+    let mut whole = Bucket::EMPTY;
+    let mut used = 0u16;
+    let mut filled = [(0, &Bucket::EMPTY); SLOTS];
+    let mut k = 0;
+    for &(slot, buckets) in slots {
+        if let Some(bucket) = buckets.get(measure).filter(|bucket| bucket.count > 0) {
+            whole.merge(bucket);
+            used |= 1 << slot;
+            filled[k] = (slot, bucket);
+            k += 1;
+        }
+    }
+    if k == 0 {
+        return;
+    }
+    let filled = &filled[..k];
+    out.extend(u32::try_from(whole.count).unwrap_or(u32::MAX).to_le_bytes());
+    for value in [whole.sum, whole.min, whole.max, whole.m2] {
+        put_f64(out, value);
+    }
+    out.extend(used.to_le_bytes());
+    filled.iter().for_each(|(_, bucket)| put_f64(out, bucket.sum));
+    filled.iter().for_each(|(_, bucket)| put_f64(out, bucket.m2));
+
+    let mut integers = [0i64; 2 * SLOTS];
+    put_part(out, |out| {
+        for (index, (_, bucket)) in filled.iter().enumerate() {
+            integers[index] = bucket.count as i64;
+        }
+        packed::pack(&integers[..k], out);
+        for (index, (slot, bucket)) in filled.iter().enumerate() {
+            let slot = start + FINE * *slot as Micros;
+            integers[index] = bucket.first.time - slot;
+            integers[k + index] = bucket.last.time - slot;
+        }
+        packed::pack(&integers[..2 * k], out);
+    });
+    let mut values = [0.0; 4 * SLOTS];
+    for (index, (_, bucket)) in filled.iter().enumerate() {
+        values[index] = bucket.min;
+        values[k + index] = bucket.max;
+        values[2 * k + index] = bucket.first.value;
+        values[3 * k + index] = bucket.last.value;
+    }
+    put_part(out, |out| column::encode(&values[..4 * k], out));
+    put_part(out, |out| sketch.pack(out));
+}
+
+/// Appends what `fill` appends, its length in front.
+fn put_part(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
+    let at = out.len();
+    out.extend([0, 0]);
+    fill(out);
+    let length = (out.len() - at - 2) as u16;
+    out[at..at + 2].copy_from_slice(&length.to_le_bytes());
+}

@@ -1,0 +1,145 @@
+//! The hour that is still filling: its closed 5-minute buckets and the quantile sketch of their values.
+
+use super::hour::Hour;
+use super::{Change, FINE, SLOTS, Sketch};
+use crate::bucket::Bucket;
+use crate::sketch::DdSketch;
+use crate::time::Micros;
+
+#[derive(Debug, Clone)]
+pub(super) struct OpenHour {
+    start: Micros,
+    /// Slots of the 5-minute buckets that have rows, ascending.
+    slots: Vec<usize>,
+    /// As many buckets per slot as there are sketches.
+    buckets: Vec<Bucket>,
+    sketches: Vec<DdSketch>,
+}
+
+impl OpenHour {
+    pub(super) fn new(start: Micros) -> OpenHour {
+        OpenHour { start, slots: Vec::new(), buckets: Vec::new(), sketches: Vec::new() }
+    }
+
+    pub(super) fn start(&self) -> Micros {
+        self.start
+    }
+
+    fn measures(&self) -> usize {
+        self.sketches.len()
+    }
+
+    /// Adds rows of a bucket.
+    pub(super) fn add(&mut self, start: Micros, times: &[Micros], columns: &[&[f64]]) {
+        self.widen(columns.len());
+        let row = self.row(start);
+        for (measure, values) in columns.iter().enumerate() {
+            self.buckets[row + measure].merge(&Bucket::fold(times, values));
+            values.iter().for_each(|&value| self.sketches[measure].update(value));
+        }
+    }
+
+    /// Makes a bucket anew from its rows, of which these values changed.
+    pub(super) fn amend(&mut self, start: Micros, times: &[Micros], columns: &[&[f64]], changes: &[Change]) {
+        self.widen(columns.len());
+        let row = self.row(start);
+        for (measure, values) in columns.iter().enumerate() {
+            self.buckets[row + measure] = Bucket::fold(times, values);
+        }
+        for change in changes {
+            self.sketches[change.measure].remove(change.old);
+            self.sketches[change.measure].update(change.new);
+        }
+    }
+
+    /// Puts a finished state in its place.
+    pub(super) fn put(&mut self, start: Micros, measure: usize, bucket: Bucket) {
+        self.widen(measure + 1);
+        let row = self.row(start);
+        self.buckets[row + measure] = bucket;
+    }
+
+    pub(super) fn put_sketch(&mut self, measure: usize, sketch: DdSketch) {
+        self.widen(measure + 1);
+        self.sketches[measure] = sketch;
+    }
+
+    /// The packed hour, or None if it has no rows; the memory is kept for the next hour, which starts at `next`.
+    pub(super) fn seal(&mut self, next: Micros) -> Option<Hour> {
+        let start = std::mem::replace(&mut self.start, next);
+        if self.slots.is_empty() {
+            return None;
+        }
+        let width = self.measures();
+        let mut slots = [(0, &[][..]); SLOTS];
+        for ((slot, &position), buckets) in slots.iter_mut().zip(&self.slots).zip(self.buckets.chunks_exact(width)) {
+            *slot = (position, buckets);
+        }
+        let hour = Hour::pack(start, &slots[..self.slots.len()], &self.sketches);
+        self.slots.clear();
+        self.buckets.clear();
+        self.sketches.iter_mut().for_each(DdSketch::clear);
+        Some(hour)
+    }
+
+    /// Calls `visit` with the states within `from..to`; as one state with the sketch if `whole`.
+    pub(super) fn visit(
+        &self,
+        (from, to): (Micros, Micros),
+        picks: &[usize],
+        whole: bool,
+        visit: &mut dyn FnMut(Micros, usize, &Bucket, Sketch<'_>),
+    ) {
+        let width = self.measures();
+        for (pick, &measure) in picks.iter().enumerate().filter(|&(_, &measure)| measure < width) {
+            let rows = self.slots.iter().zip(self.buckets.chunks_exact(width));
+            let states = rows.map(|(&slot, buckets)| (self.start + FINE * slot as Micros, &buckets[measure]));
+            let states = states.filter(|(start, bucket)| bucket.count > 0 && *start >= from && start + FINE <= to);
+            if whole {
+                let mut total = Bucket::new();
+                states.for_each(|(_, bucket)| total.merge(bucket));
+                if total.count > 0 {
+                    visit(self.start, pick, &total, Sketch::Open(&self.sketches[measure]));
+                }
+            } else {
+                states.for_each(|(start, bucket)| visit(start, pick, bucket, Sketch::None));
+            }
+        }
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<usize>()
+            + self.buckets.capacity() * size_of::<Bucket>()
+            + self.sketches.iter().map(|sketch| size_of::<DdSketch>() + sketch.heap_bytes()).sum::<usize>()
+    }
+
+    /// Index of the first bucket of the row of this bucket start, which is made if there is none.
+    fn row(&mut self, start: Micros) -> usize {
+        let slot = ((start - self.start) / FINE) as usize;
+        let width = self.measures();
+        match self.slots.binary_search(&slot) {
+            Ok(index) => index * width,
+            Err(index) => {
+                self.slots.insert(index, slot);
+                let at = index * width;
+                self.buckets.splice(at..at, std::iter::repeat_n(Bucket::new(), width));
+                at
+            }
+        }
+    }
+
+    /// Makes room for more measures, empty in the rows so far.
+    fn widen(&mut self, measures: usize) {
+        let width = self.measures();
+        if measures <= width {
+            return;
+        }
+        self.sketches.resize_with(measures, DdSketch::default);
+        let mut buckets = Vec::with_capacity(self.slots.len().max(1) * measures);
+        for row in 0..self.slots.len() {
+            buckets.extend(self.buckets[row * width..(row + 1) * width].iter().cloned());
+            buckets.resize_with((row + 1) * measures, Bucket::new);
+        }
+        self.buckets = buckets;
+    }
+}
