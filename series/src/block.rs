@@ -29,7 +29,7 @@ impl Block {
     ///
     /// # Panics
     /// If there are no rows, more than [`MAX_ROWS`], or a column of another length.
-    pub fn encode(times: &[Micros], columns: &[Vec<f64>]) -> Block {
+    pub fn encode<C: AsRef<[f64]>>(times: &[Micros], columns: &[C]) -> Block {
         assert!(
             !times.is_empty() && times.len() <= MAX_ROWS && columns.len() <= MAX_COLUMNS,
             "a block has 1 to {MAX_ROWS} rows and at most {MAX_COLUMNS} columns"
@@ -40,7 +40,7 @@ impl Block {
         let mut section = Vec::with_capacity(times.len() * 2);
         timestamps::encode(times, &mut section);
         put_section(&mut data, &section);
-        for values in columns {
+        for values in columns.iter().map(AsRef::as_ref) {
             assert_eq!(values.len(), times.len(), "one value per time");
             section.clear();
             column::encode(values, &mut section);

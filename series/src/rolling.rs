@@ -75,6 +75,15 @@ impl Windows {
         }
     }
 
+    /// Makes room for the windows of a time range that holds up to `buckets` kept buckets.
+    pub fn reserve(&mut self, range: Micros, buckets: usize) {
+        if let Shape::Tumbling { width, .. } = self.shape {
+            let windows = usize::try_from(range / width).map_or(buckets, |windows| buckets.min(windows + 2));
+            self.starts.reserve(windows);
+            self.buckets.reserve(windows * self.measures);
+        }
+    }
+
     /// Number of values added so far.
     pub fn values(&self) -> u64 {
         self.values
@@ -124,12 +133,17 @@ impl Windows {
         &mut self,
         time: Micros,
         measure: usize,
-        state: &Bucket,
+        state: Bucket,
         sketch: Sketch<'_>,
     ) -> Result<(), DecodeError> {
-        let at = self.window(self.start_of(time)) + measure;
         self.values += state.count;
-        self.buckets[at].merge(state);
+        let at = self.window_at(time) + measure;
+        let bucket = &mut self.buckets[at];
+        if bucket.count == 0 {
+            *bucket = state
+        } else {
+            bucket.merge(&state)
+        }
         match self.sums.get_mut(at) {
             Some(sum) => sketch.add_to(sum),
             None => Ok(()),
@@ -142,6 +156,23 @@ impl Windows {
             bucket.sketch = Some(Box::new(sum.finish()));
         }
         Table { starts: self.starts, measures: self.measures, buckets: self.buckets }
+    }
+
+    /// Position of the first bucket of the window that holds `time`. States come in order, so that it mostly is the last
+    /// window or the one after it, which needs no division.
+    #[inline]
+    fn window_at(&mut self, time: Micros) -> usize {
+        if let (Shape::Tumbling { width, .. }, Some(&last)) = (self.shape, self.starts.last()) {
+            let ahead = time.wrapping_sub(last) as u64;
+            let width = width as u64;
+            if ahead < width {
+                return (self.starts.len() - 1) * self.measures;
+            }
+            if ahead < 2 * width {
+                return self.insert_window(self.starts.len(), last + width as i64);
+            }
+        }
+        self.window(self.start_of(time))
     }
 
     /// Position of the window's first bucket.
@@ -170,11 +201,10 @@ impl Windows {
 
     fn insert_window(&mut self, index: usize, start: Micros) -> usize {
         let at = index * self.measures;
-        let buckets = std::iter::repeat_n(Bucket::EMPTY, self.measures);
         if index == self.starts.len() {
-            self.buckets.extend(buckets);
+            (0..self.measures).for_each(|_| self.buckets.push(Bucket::EMPTY));
         } else {
-            self.buckets.splice(at..at, buckets);
+            self.buckets.splice(at..at, std::iter::repeat_n(Bucket::EMPTY, self.measures));
         }
         if self.sketches {
             self.sums.splice(at..at, std::iter::repeat_n(SketchSum::default(), self.measures));

@@ -65,7 +65,12 @@ pub struct Rollups {
 
 impl Default for Rollups {
     fn default() -> Rollups {
-        Rollups { hours: Vec::new(), open: OpenHour::new(Micros::MIN), open_start: Micros::MIN, valid_from: Micros::MIN }
+        Rollups {
+            hours: Vec::new(),
+            open: OpenHour::new(Micros::MIN),
+            open_start: Micros::MIN,
+            valid_from: Micros::MIN,
+        }
     }
 }
 
@@ -161,6 +166,11 @@ impl Rollups {
         if start < end { (start, end) } else { (from, from) }
     }
 
+    /// The most 5-minute buckets that may be kept.
+    pub fn len_bound(&self) -> usize {
+        (self.hours.len() + 1) * SLOTS
+    }
+
     /// Calls `visit` with every kept state of the measures `picks` within `span`, which [`Rollups::kept`] gave: whole
     /// hours where `hours` allows them, else 5-minute buckets. The arguments are the start of the state, the position in
     /// `picks`, the state, and the sketch that whole hours have.
@@ -170,7 +180,7 @@ impl Rollups {
         picks: &[usize],
         needs: Needs,
         hours: bool,
-        visit: &mut dyn FnMut(Micros, usize, &Bucket, Sketch<'_>),
+        visit: &mut dyn FnMut(Micros, usize, Bucket, Sketch<'_>),
     ) -> Result<(), DecodeError> {
         let first = self.hours.partition_point(|hour| hour.start() + COARSE <= from);
         for hour in &self.hours[first..] {

@@ -116,10 +116,9 @@ impl<'a> Options<'a> {
             None => {
                 series.measures().enumerate().map(|(position, name)| Pick { position, name: name.as_bytes() }).collect()
             }
-            Some(names) => names
-                .iter()
-                .map(|&name| Pick { position: series.measure(name).unwrap_or(usize::MAX), name })
-                .collect(),
+            Some(names) => {
+                names.iter().map(|&name| Pick { position: series.measure(name).unwrap_or(usize::MAX), name }).collect()
+            }
         }
     }
 }

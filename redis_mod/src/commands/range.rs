@@ -166,7 +166,9 @@ fn with_empty(table: Table, width: Micros) -> Result<Table, Failure> {
     if let (Some(first), Some(last)) = (table.starts().first(), table.starts().last()) {
         let total = (last - first) / width + 1;
         if total > MAX_WINDOWS {
-            return Err(Failure::text(format!("EMPTY would return {total} windows; at most {MAX_WINDOWS} are allowed")));
+            return Err(Failure::text(format!(
+                "EMPTY would return {total} windows; at most {MAX_WINDOWS} are allowed"
+            )));
         }
     }
     Ok(table.with_empty(width))

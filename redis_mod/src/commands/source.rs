@@ -55,8 +55,7 @@ impl Command for Source {
         let mut cursor = Cursor::new(args);
         let source = check_source(cursor.bytes()?)?;
         let width = cursor.duration()?;
-        let options =
-            Options::parse(&mut cursor, &["AT", "MEASURES", "AGG", "BUCKET", "ALIGN", "BY", "PACKED"])?;
+        let options = Options::parse(&mut cursor, &["AT", "MEASURES", "AGG", "BUCKET", "ALIGN", "BY", "PACKED"])?;
         if options.bucket.is_none() && (options.align != 0 || options.packed) {
             return Err(Failure::text("ALIGN and PACKED need BUCKET"));
         }
@@ -66,8 +65,7 @@ impl Command for Source {
         let groups = collect(ctx, source, &options, &survey, span, &aggregates)?;
 
         let measures: Vec<Vec<u8>> = survey.measures;
-        let picks: Picks<'_> =
-            measures.iter().enumerate().map(|(position, name)| Pick { position, name }).collect();
+        let picks: Picks<'_> = measures.iter().enumerate().map(|(position, name)| Pick { position, name }).collect();
         let reply = |group: Group| match options.bucket {
             None => {
                 ctx.reply_array(4);

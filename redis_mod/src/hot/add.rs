@@ -60,11 +60,14 @@ impl Series {
             return Ok(Added::InOrder);
         }
         let mut changes = Changes::new();
-        let new_row = self.amend(time, &targets, &mut changes)?;
+        let new_row = if self.blocks.last().is_some_and(|block| time <= block.last()) {
+            self.amend_block(time, &targets, &mut changes)?
+        } else {
+            self.amend_open(time, &targets, &mut changes)?
+        };
         if changes.is_empty() {
             return Ok(Added::Unchanged);
         }
-        self.amend_bucket(time, &changes)?;
         self.note_late(time, new_row);
         Ok(Added::Late)
     }
@@ -149,11 +152,8 @@ impl Series {
         }
     }
 
-    /// Writes values at a time that is not the newest; says whether there was no sample of that time.
-    fn amend(&mut self, time: Micros, targets: &[(usize, f64)], changes: &mut Changes) -> Result<bool, AddError> {
-        if self.blocks.last().is_some_and(|block| time <= block.last()) {
-            return self.amend_block(time, targets, changes);
-        }
+    /// Writes values among the open rows; says whether there was no sample of that time.
+    fn amend_open(&mut self, time: Micros, targets: &[(usize, f64)], changes: &mut Changes) -> Result<bool, AddError> {
         let found = self.open.search(time);
         let row = found.unwrap_or_else(|row| {
             self.open.insert(row, time);
@@ -169,9 +169,11 @@ impl Series {
         if self.open.len() > BLOCK_ROWS {
             self.close();
         }
+        self.amend_bucket(time, None, changes)?;
         Ok(found.is_err())
     }
 
+    /// As [`Series::amend_open`], in the block where the time belongs.
     fn amend_block(&mut self, time: Micros, targets: &[(usize, f64)], changes: &mut Changes) -> Result<bool, AddError> {
         let index = self.block_for(time);
         let mut rows = Rows::default();
@@ -184,7 +186,8 @@ impl Series {
         rows.fill(row, targets, changes);
         self.closed_rows += usize::from(found.is_err());
         if !changes.is_empty() {
-            self.replace_block(index, rows);
+            self.replace_block(index, &rows);
+            self.amend_bucket(time, Some(&rows), changes)?;
         }
         Ok(found.is_err())
     }
@@ -197,14 +200,18 @@ impl Series {
     }
 
     /// Encodes changed rows again, as two blocks when they outgrew one.
-    fn replace_block(&mut self, index: usize, mut rows: Rows) {
+    fn replace_block(&mut self, index: usize, rows: &Rows) {
         if rows.times.len() < BLOCK_ROWS * 2 {
-            self.blocks[index] = Block::encode(&rows.times, &rows.columns);
+            self.blocks[index] = Block::encode(&rows.times, &rows.slices());
             return;
         }
-        let upper = rows.split_off(rows.times.len() / 2);
-        self.blocks[index] = Block::encode(&rows.times, &rows.columns);
-        self.blocks.insert(index + 1, Block::encode(&upper.times, &upper.columns));
+        let middle = rows.times.len() / 2;
+        let half = |range: std::ops::Range<usize>| {
+            let columns: SmallVec<[&[f64]; 8]> = rows.columns.iter().map(|column| &column[range.clone()]).collect();
+            Block::encode(&rows.times[range.clone()], &columns)
+        };
+        self.blocks[index] = half(0..middle);
+        self.blocks.insert(index + 1, half(middle..rows.times.len()));
     }
 
     fn note_late(&mut self, time: Micros, new_row: bool) {

@@ -81,13 +81,6 @@ impl Rows {
             }
         }
     }
-
-    pub(super) fn split_off(&mut self, row: usize) -> Rows {
-        Rows {
-            times: self.times.split_off(row),
-            columns: self.columns.iter_mut().map(|column| column.split_off(row)).collect(),
-        }
-    }
 }
 
 /// A run of samples as it is stored.

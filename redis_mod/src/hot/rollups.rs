@@ -5,6 +5,7 @@ use super::read::Rows;
 use series::bytes::DecodeError;
 use series::rollup::{Change, FINE, Rollups};
 use series::time::{Micros, bucket_start};
+use smallvec::SmallVec;
 
 impl Series {
     /// Closes the filling 5-minute bucket if a sample at `time`, which is the newest, belongs to a later one.
@@ -20,14 +21,32 @@ impl Series {
         Ok(())
     }
 
-    /// Makes the bucket of a late sample, which is written already, anew.
-    pub(super) fn amend_bucket(&mut self, time: Micros, changes: &[Change]) -> Result<(), DecodeError> {
+    /// Makes the bucket of a late sample, which is written already, anew. `around` are rows at hand; they serve if the
+    /// bucket lies within them.
+    pub(super) fn amend_bucket(
+        &mut self,
+        time: Micros,
+        around: Option<&Rows>,
+        changes: &[Change],
+    ) -> Result<(), DecodeError> {
         if time >= self.rollups.open_start() {
             return Ok(());
         }
-        let start = bucket_start(time, FINE);
-        let rows = self.rows_between(start, start + FINE - 1, &self.measures.all())?;
-        self.rollups.amend(time, &rows.times, &rows.slices(), changes)
+        let (start, end) = (bucket_start(time, FINE), bucket_start(time, FINE) + FINE);
+        let within = |rows: &&Rows| {
+            rows.times.first().is_some_and(|&first| first < start) && rows.times.last().is_some_and(|&last| last >= end)
+        };
+        let read;
+        let rows = match around.filter(within) {
+            Some(rows) => rows,
+            None => {
+                read = self.rows_between(start, end - 1, &self.measures.all())?;
+                &read
+            }
+        };
+        let range = rows.range(start, end - 1);
+        let columns: SmallVec<[&[f64]; 8]> = rows.columns.iter().map(|column| &column[range.clone()]).collect();
+        self.rollups.amend(time, &rows.times[range.clone()], &columns, changes)
     }
 
     /// Makes all kept buckets anew.

@@ -33,6 +33,7 @@ impl Series {
             return self.fold_samples((from, to), picks, windows);
         }
         self.fold_samples((from, start - 1), picks, windows)?;
+        windows.reserve(end - start, self.rollups.len_bound());
         let mut result = Ok(());
         self.rollups.visit((start, end), picks, needs, fit == Fit::Hours, &mut |time, pick, bucket, sketch| {
             let added = windows.add_state(time, pick, bucket, sketch);

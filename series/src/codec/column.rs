@@ -5,6 +5,7 @@
 
 use super::{decimal, xor};
 use crate::bytes::{DecodeError, Reader};
+use std::borrow::Cow;
 
 const EMPTY: u8 = 0;
 const DECIMAL: u8 = 1;
@@ -14,7 +15,12 @@ const SPARSE: u8 = 0x80;
 
 /// Appends the encoded column. NaN means missing; which NaN it was is not kept.
 pub fn encode(values: &[f64], out: &mut Vec<u8>) {
-    let present: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
+    let dense = if values.iter().any(|v| v.is_nan()) {
+        Cow::Owned(values.iter().copied().filter(|v| !v.is_nan()).collect::<Vec<f64>>())
+    } else {
+        Cow::Borrowed(values)
+    };
+    let present: &[f64] = &dense;
     let header = out.len();
     if present.is_empty() {
         out.push(EMPTY);
@@ -25,9 +31,9 @@ pub fn encode(values: &[f64], out: &mut Vec<u8>) {
     if sparse != 0 {
         put_bitmap(values, out);
     }
-    if !decimal::encode(&present, out) {
+    if !decimal::encode(present, out) {
         out[header] = XOR | sparse;
-        xor::encode(&present, out);
+        xor::encode(present, out);
     }
 }
 

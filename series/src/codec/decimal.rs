@@ -29,23 +29,15 @@ const DELTAS: u8 = 0x80;
 
 /// Appends the encoded form, or returns false and leaves `out` as it was if the values are not decimals.
 pub fn encode(values: &[f64], out: &mut Vec<u8>) -> bool {
-    let Some(exponent) = choose_exponent(values) else {
-        return false;
-    };
     let mut integers = Vec::with_capacity(values.len());
     let mut raw: Vec<(usize, f64)> = Vec::new();
-    let mut previous = 0i64;
-    for (row, &value) in values.iter().enumerate() {
-        match scaled(value, exponent) {
-            Some(integer) => previous = integer,
-            None => raw.push((row, value)),
-        }
-        // A raw value repeats its neighbour, which packs into nothing as a delta.
-        integers.push(previous);
-    }
-    if raw.len() * RAW_SHARE > values.len() {
-        return false;
-    }
+    let exponent = match scale_all(values, &mut integers) {
+        Some(exponent) => exponent,
+        None => match scale_most(values, &mut integers, &mut raw) {
+            Some(exponent) => exponent,
+            None => return false,
+        },
+    };
     let mut deltas = Vec::with_capacity(integers.len());
     let mut before = 0i64;
     for &integer in &integers {
@@ -78,16 +70,17 @@ pub fn decode(input: &mut Reader<'_>, count: usize, out: &mut Vec<f64>) -> Resul
     let header = input.u8()?;
     let power = *POWERS.get(usize::from(header & !DELTAS)).ok_or(DecodeError::Invalid("decimal exponent"))?;
     let start = out.len();
+    out.reserve(count);
     if header & DELTAS != 0 {
         let mut integer = input.zigzag()?;
-        packed::unpack(input, count, |delta| {
-            integer = integer.wrapping_add(delta);
-            out.push(integer as f64 / power);
+        packed::unpack(input, count, |deltas| {
+            out.extend(deltas.iter().map(|delta| {
+                integer = integer.wrapping_add(*delta);
+                integer as f64 / power
+            }));
         })?;
     } else {
-        packed::unpack(input, count, |integer| {
-            out.push(integer as f64 / power);
-        })?;
+        packed::unpack(input, count, |integers| out.extend(integers.iter().map(|&integer| integer as f64 / power)))?;
     }
     for _ in 0..input.varint()? {
         let row = usize::try_from(input.varint()?).unwrap_or(usize::MAX);
@@ -96,6 +89,32 @@ pub fn decode(input: &mut Reader<'_>, count: usize, out: &mut Vec<f64>) -> Resul
         *slot.ok_or(DecodeError::Invalid("row of a raw value"))? = value;
     }
     Ok(())
+}
+
+/// Scales columns whose first values need as many digits as all others, which most columns are.
+fn scale_all(values: &[f64], integers: &mut Vec<i64>) -> Option<usize> {
+    let first = &values[..values.len().min(4)];
+    let exponent = first.iter().try_fold(0, |most, &value| Some(digits_of(value, most)?.max(most)))?;
+    for &value in values {
+        integers.push(scaled(value, exponent)?);
+    }
+    Some(exponent)
+}
+
+/// Scales columns of mixed digits, with what does not fit beside them. None if too much does not.
+fn scale_most(values: &[f64], integers: &mut Vec<i64>, raw: &mut Vec<(usize, f64)>) -> Option<usize> {
+    let exponent = choose_exponent(values)?;
+    integers.clear();
+    let mut previous = 0i64;
+    for (row, &value) in values.iter().enumerate() {
+        match scaled(value, exponent) {
+            Some(integer) => previous = integer,
+            None => raw.push((row, value)),
+        }
+        // A raw value repeats its neighbour, which packs into nothing as a delta.
+        integers.push(previous);
+    }
+    (raw.len() * RAW_SHARE <= values.len()).then_some(exponent)
 }
 
 /// The integer that stands for `value` at this exponent, if it gives back exactly the same bits.

@@ -39,8 +39,11 @@ pub fn pack(values: &[i64], out: &mut Vec<u8>) {
     }
 }
 
-/// Takes `count` integers off the front of `input` and hands each to `sink` in order.
-pub fn unpack(input: &mut Reader<'_>, count: usize, mut sink: impl FnMut(i64)) -> Result<(), DecodeError> {
+/// Takes `count` integers off the front of `input` and hands them to `sink` in order, up to [`GROUP`] at a time.
+pub fn unpack(input: &mut Reader<'_>, count: usize, mut sink: impl FnMut(&[i64])) -> Result<(), DecodeError> {
+    let mut integers = [0i64; GROUP];
+    // eight bytes more than the widest group, so that every load stays within
+    let mut padded = [0u8; GROUP * MAX_WIDTH as usize / 8 + 8];
     let mut min = 0i64;
     let mut left = count;
     while left > 0 {
@@ -51,13 +54,15 @@ pub fn unpack(input: &mut Reader<'_>, count: usize, mut sink: impl FnMut(i64)) -
         }
         min = min.wrapping_add(input.zigzag()?);
         let bytes = input.take((rows * width as usize).div_ceil(8))?;
+        padded[..bytes.len()].copy_from_slice(bytes);
         let mask = low_mask(width);
         let mut position = 0usize;
-        for _ in 0..rows {
-            let difference = (load(bytes, position >> 3) >> (position & 7)) & mask;
-            sink(min.wrapping_add(difference as i64));
+        for integer in &mut integers[..rows] {
+            let difference = (load(&padded, position >> 3) >> (position & 7)) & mask;
+            *integer = min.wrapping_add(difference as i64);
             position += width as usize;
         }
+        sink(&integers[..rows]);
         left -= rows;
     }
     Ok(())
@@ -83,7 +88,7 @@ mod tests {
             pack(&values, &mut bytes);
             let mut input = Reader::new(&bytes);
             let mut back = Vec::new();
-            unpack(&mut input, values.len(), |value| back.push(value)).unwrap();
+            unpack(&mut input, values.len(), |group| back.extend_from_slice(group)).unwrap();
             prop_assert_eq!(back, values);
             prop_assert_eq!(input.remaining(), 0);
         }
@@ -91,7 +96,7 @@ mod tests {
         #[test]
         fn garbage_is_an_error_or_integers(bytes in prop::collection::vec(any::<u8>(), 0..200), count in 0usize..300) {
             let mut seen = 0;
-            let _ = unpack(&mut Reader::new(&bytes), count, |_| seen += 1);
+            let _ = unpack(&mut Reader::new(&bytes), count, |group| seen += group.len());
             prop_assert!(seen <= count);
         }
     }

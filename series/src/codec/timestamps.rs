@@ -29,7 +29,7 @@ pub fn encode(times: &[Micros], out: &mut Vec<u8>) {
     let step = (second - first) / unit;
     put_varint(out, step as u64);
 
-    if times.windows(2).all(|pair| (pair[1] - pair[0]) / unit == step) {
+    if times.windows(2).all(|pair| pair[1] - pair[0] == second - first) {
         out[header] |= EQUALLY_SPACED;
         return;
     }
@@ -80,8 +80,16 @@ pub fn decode(bytes: &[u8], rows: usize, out: &mut Vec<Micros>) -> Result<(), De
     Ok(())
 }
 
+/// The code of the largest unit that divides all times. The units are spelled out because division by a constant is a
+/// multiplication.
 fn unit_code(times: &[Micros]) -> usize {
-    (0..UNITS.len()).rev().find(|&code| times.iter().all(|time| time % UNITS[code] == 0)).unwrap_or(0)
+    if times.iter().all(|time| time % 1_000_000 == 0) {
+        2
+    } else if times.iter().all(|time| time % 1_000 == 0) {
+        1
+    } else {
+        0
+    }
 }
 
 fn zigzagged(value: i64) -> u64 {

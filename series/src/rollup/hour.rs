@@ -77,7 +77,7 @@ impl Hour {
         &self,
         measure: usize,
         needs: Needs,
-        visit: impl FnOnce(&Bucket, Sketch<'_>),
+        visit: impl FnOnce(Bucket, Sketch<'_>),
     ) -> Result<(), DecodeError> {
         let Some(section) = self.section(measure) else { return Ok(()) };
         let mut bucket = section.state()?;
@@ -85,7 +85,7 @@ impl Hour {
             section.fill_ends(&mut bucket)?;
         }
         let sketch = if needs.sketch { Sketch::Packed(section.sketch()?) } else { Sketch::None };
-        visit(&bucket, sketch);
+        visit(bucket, sketch);
         Ok(())
     }
 
@@ -95,20 +95,14 @@ impl Hour {
         measure: usize,
         (from, to): (Micros, Micros),
         needs: Needs,
-        mut visit: impl FnMut(Micros, &Bucket),
+        mut visit: impl FnMut(Micros, Bucket),
     ) -> Result<(), DecodeError> {
         let Some(section) = self.section(measure) else { return Ok(()) };
-        let mut buckets = [const { Bucket::EMPTY }; SLOTS];
-        let used = section.fine(needs, &mut buckets)?;
-        let mut left = used;
-        for bucket in &buckets[..used.count_ones() as usize] {
-            let start = self.start + FINE * Micros::from(left.trailing_zeros());
-            left &= left - 1;
+        section.fine(needs, |start, bucket| {
             if start >= from && start + FINE <= to {
                 visit(start, bucket);
             }
-        }
-        Ok(())
+        })
     }
 
     /// Unpacks the hour so that it can be changed.
@@ -116,13 +110,7 @@ impl Hour {
         let mut open = OpenHour::new(self.start);
         for measure in 0..self.measures() {
             let Some(section) = self.section(measure) else { continue };
-            let mut buckets = [const { Bucket::EMPTY }; SLOTS];
-            let mut left = section.fine(Needs::STATE, &mut buckets)?;
-            for bucket in &mut buckets[..left.count_ones() as usize] {
-                let start = self.start + FINE * Micros::from(left.trailing_zeros());
-                left &= left - 1;
-                open.put(start, measure, std::mem::take(bucket));
-            }
+            section.fine(Needs::STATE, |start, bucket| open.put(start, measure, bucket))?;
             open.put_sketch(measure, DdSketch::unpack(section.sketch()?)?);
         }
         Ok(open)
@@ -179,64 +167,74 @@ impl<'a> Section<'a> {
         Ok(self.parts()?[2])
     }
 
-    /// Fills the states of the 5-minute buckets with values, in order, and returns the bitmap of their slots.
-    fn fine(&self, needs: Needs, out: &mut [Bucket; SLOTS]) -> Result<u16, DecodeError> {
-        let used = self.slots()?;
+    /// Hands the states of the 5-minute buckets that have values to `visit`, oldest first.
+    #[inline]
+    fn fine(&self, needs: Needs, mut visit: impl FnMut(Micros, Bucket)) -> Result<(), DecodeError> {
+        let mut used = self.slots()?;
         let k = used.count_ones() as usize;
         if k > SLOTS {
             return Err(DecodeError::Invalid("more buckets than an hour has"));
         }
-        let [times, values, _] = self.parts()?;
-        let mut input = Reader::new(times);
-        let mut at = STATE + 2;
-        let mut bucket = 0;
-        packed::unpack(&mut input, k, |count| {
-            out[bucket].count = count as u64;
-            bucket += 1;
-        })?;
-        for bucket in &mut out[..k] {
-            bucket.sum = self.f64(at)?;
-            bucket.m2 = self.f64(at + 8 * k)?;
-            bucket.mean = bucket.sum / bucket.count as f64;
-            at += 8;
-        }
-        if needs.ends {
-            let mut left = used;
-            let (mut bucket, mut start) = (0, self.start);
-            packed::unpack(&mut input, 2 * k, |offset| {
-                if bucket == k {
-                    left = used;
-                }
-                start = self.start + FINE * Micros::from(left.trailing_zeros());
-                left &= left.wrapping_sub(1);
-                let bucket_of = bucket % k;
-                let point = if bucket < k { &mut out[bucket_of].first } else { &mut out[bucket_of].last };
-                point.time = start + offset;
-                bucket += 1;
-            })?;
-        }
-        if needs.ends || needs.extremes {
-            let mut decoded = Vec::with_capacity(4 * k);
-            column::decode(values, 4 * k, &mut decoded)?;
-            for (index, bucket) in out[..k].iter_mut().enumerate() {
-                bucket.min = decoded[index];
-                bucket.max = decoded[k + index];
-                bucket.first.value = decoded[2 * k + index];
-                bucket.last.value = decoded[3 * k + index];
-            }
-        }
-        Ok(used)
-    }
-
-    fn fill_ends(&self, bucket: &mut Bucket) -> Result<(), DecodeError> {
-        let mut buckets = [const { Bucket::EMPTY }; SLOTS];
-        let k = self.fine(Needs { ends: true, ..Needs::default() }, &mut buckets)?.count_ones() as usize;
-        if k > 0 {
-            bucket.first = buckets[0].first;
-            bucket.last = buckets[k - 1].last;
+        let [integers, values, _] = self.parts()?;
+        let (counts, ends, values) = decode_parts(integers, values, k, needs)?;
+        for index in 0..k {
+            let start = self.start + FINE * Micros::from(used.trailing_zeros());
+            used &= used - 1;
+            let sum = self.f64(STATE + 2 + 8 * index)?;
+            let point =
+                |which: usize| Point { time: start + ends[which * k + index], value: values[(2 + which) * k + index] };
+            let bucket = Bucket {
+                count: counts[index] as u64,
+                sum,
+                min: values[index],
+                max: values[k + index],
+                mean: sum / counts[index] as f64,
+                m2: self.f64(STATE + 2 + 8 * (k + index))?,
+                first: point(0),
+                last: point(1),
+                sketch: None,
+            };
+            visit(start, bucket);
         }
         Ok(())
     }
+
+    fn fill_ends(&self, bucket: &mut Bucket) -> Result<(), DecodeError> {
+        let mut first = None;
+        self.fine(Needs { ends: true, ..Needs::default() }, |_, fine| {
+            first.get_or_insert(fine.first);
+            bucket.last = fine.last;
+        })?;
+        if let Some(first) = first {
+            bucket.first = first;
+        }
+        Ok(())
+    }
+}
+
+type Integers = [i64; 2 * SLOTS];
+
+/// Counts, times of first and last values, and the four values of each bucket. What is not needed stays zero.
+#[inline]
+fn decode_parts(
+    integers: &[u8],
+    values: &[u8],
+    k: usize,
+    needs: Needs,
+) -> Result<(Integers, Integers, [f64; 4 * SLOTS]), DecodeError> {
+    let (mut counts, mut ends) = ([0; 2 * SLOTS], [0; 2 * SLOTS]);
+    let mut input = Reader::new(integers);
+    packed::unpack(&mut input, k, |group| counts[..k].copy_from_slice(group))?;
+    if needs.ends {
+        packed::unpack(&mut input, 2 * k, |group| ends[..2 * k].copy_from_slice(group))?;
+    }
+    let mut four = [0.0; 4 * SLOTS];
+    if needs.ends || needs.extremes {
+        let mut decoded = Vec::with_capacity(4 * k);
+        column::decode(values, 4 * k, &mut decoded)?;
+        four[..4 * k].copy_from_slice(&decoded);
+    }
+    Ok((counts, ends, four))
 }
 
 fn put_section(start: Micros, slots: &[(usize, &[Bucket])], measure: usize, sketch: &DdSketch, out: &mut Vec<u8>) {

@@ -88,7 +88,7 @@ impl OpenHour {
         (from, to): (Micros, Micros),
         picks: &[usize],
         whole: bool,
-        visit: &mut dyn FnMut(Micros, usize, &Bucket, Sketch<'_>),
+        visit: &mut dyn FnMut(Micros, usize, Bucket, Sketch<'_>),
     ) {
         let width = self.measures();
         for (pick, &measure) in picks.iter().enumerate().filter(|&(_, &measure)| measure < width) {
@@ -99,10 +99,10 @@ impl OpenHour {
                 let mut total = Bucket::new();
                 states.for_each(|(_, bucket)| total.merge(bucket));
                 if total.count > 0 {
-                    visit(self.start, pick, &total, Sketch::Open(&self.sketches[measure]));
+                    visit(self.start, pick, total, Sketch::Open(&self.sketches[measure]));
                 }
             } else {
-                states.for_each(|(start, bucket)| visit(start, pick, bucket, Sketch::None));
+                states.for_each(|(start, bucket)| visit(start, pick, bucket.clone(), Sketch::None));
             }
         }
     }

@@ -51,7 +51,12 @@ impl SketchSum {
 
     /// The sum as a sketch.
     pub fn finish(self) -> DdSketch {
-        DdSketch { zeros: self.zeros, positive: self.positive.bins(), negative: self.negative.bins(), ..DdSketch::default() }
+        DdSketch {
+            zeros: self.zeros,
+            positive: self.positive.bins(),
+            negative: self.negative.bins(),
+            ..DdSketch::default()
+        }
     }
 }
 
