@@ -104,8 +104,8 @@ pub fn flush_source(
     }
 }
 
-fn tokens_of(pending: &Pending) -> Vec<(String, i64, u64)> {
-    pending.series.iter().map(|series| (series.redis_key.clone(), series.token_time, series.token_seq)).collect()
+fn tokens_of(pending: &Pending) -> Vec<(String, String)> {
+    pending.series.iter().map(|series| (series.redis_key.clone(), series.token.clone())).collect()
 }
 
 #[cfg(test)]

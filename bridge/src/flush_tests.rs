@@ -95,8 +95,7 @@ impl FlushFrom for FakeRedis {
             answer.series.push(PendingSeries {
                 redis_key: format!("readings:{key}"),
                 key: key.clone(),
-                token_time,
-                token_seq,
+                token: format!("{token_time}:{token_seq}"),
                 batch: Batch {
                     measures: vec!["value".into()],
                     times: samples.keys().copied().collect(),
@@ -117,8 +116,10 @@ impl FlushFrom for FakeRedis {
             let mut all = self.series.borrow_mut();
             for token in acknowledged {
                 let series = all.get_mut(&token.key).unwrap();
-                series.mark = series.mark.max(token.token_time);
-                series.late.retain(|late| late.1 > token.token_seq);
+                let (time, seq) = token.token.split_once(':').unwrap();
+                let (time, seq): (i64, u64) = (time.parse().unwrap(), seq.parse().unwrap());
+                series.mark = series.mark.max(time);
+                series.late.retain(|late| late.1 > seq);
                 series.flush_id = series.flush_id.max(flush_id);
             }
         }

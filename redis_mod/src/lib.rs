@@ -13,6 +13,7 @@ mod guard;
 mod hot;
 mod index;
 mod info;
+mod instance;
 mod series_type;
 mod stored;
 mod totals;

@@ -1,11 +1,13 @@
 //! A series as a key holds it: the state, and what of it is counted in the module's totals.
 
 use crate::hot::Series;
+use crate::instance;
 use crate::totals;
 
 /// The value behind a key of the module's type.
 pub struct Stored {
     series: Series,
+    instance: u64,
     counted_rows: usize,
     counted_pending: usize,
 }
@@ -13,13 +15,18 @@ pub struct Stored {
 impl Stored {
     pub fn new(series: Series) -> Stored {
         totals::series(1);
-        let mut stored = Stored { series, counted_rows: 0, counted_pending: 0 };
+        let mut stored = Stored { series, instance: instance::next(), counted_rows: 0, counted_pending: 0 };
         stored.settle();
         stored
     }
 
     pub fn series(&self) -> &Series {
         &self.series
+    }
+
+    /// See [`instance`].
+    pub fn instance(&self) -> u64 {
+        self.instance
     }
 
     /// Changes the series and counts the difference.

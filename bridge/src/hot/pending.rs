@@ -29,8 +29,8 @@ pub struct PendingSeries {
     pub redis_key: String,
     /// The key within the source, without hash tag.
     pub key: String,
-    pub token_time: Micros,
-    pub token_seq: u64,
+    /// Names exactly these samples to [`HotClient::ack`].
+    pub token: String,
     /// Oldest first.
     pub batch: Batch,
 }
@@ -79,7 +79,7 @@ fn parse(value: redis::Value) -> Result<Pending, HotError> {
 }
 
 fn parse_series(value: redis::Value) -> Result<PendingSeries, HotError> {
-    let [redis_key, key, token_time, token_seq, payload] = reply::fields::<5>(value, "a pending series")?;
+    let [redis_key, key, token, payload] = reply::fields::<4>(value, "a pending series")?;
     let redis_key = reply::text(&redis_key)?;
     let redis::Value::BulkString(payload) = payload else {
         return Err(HotError::reply(format!("series {redis_key:?} has no payload")));
@@ -88,8 +88,7 @@ fn parse_series(value: redis::Value) -> Result<PendingSeries, HotError> {
         .map_err(|error| HotError::reply(format!("the samples of series {redis_key:?} cannot be decoded: {error}")))?;
     Ok(PendingSeries {
         key: reply::text(&key)?,
-        token_time: reply::integer(&token_time)?,
-        token_seq: reply::unsigned(&token_seq)?,
+        token: reply::text(&token)?,
         batch,
         redis_key,
     })
@@ -109,18 +108,18 @@ mod tests {
     fn an_answer_of_the_module_is_read_back() {
         let batch = Batch { measures: vec!["flow".into()], times: vec![1, 2], columns: vec![vec![0.5, f64::NAN]] };
         let series =
-            Value::Array(vec![bulk(b"{r}:A"), bulk(b"A"), Value::Int(2), Value::Int(7), bulk(&batch.encode())]);
+            Value::Array(vec![bulk(b"{r}:A"), bulk(b"A"), bulk(b"2:7:f"), bulk(&batch.encode())]);
         let pending = parse(Value::Array(vec![Value::Int(41), Value::Int(1), Value::Array(vec![series])])).unwrap();
         assert_eq!((pending.flush_id, pending.more, pending.rows()), (41, true, 2));
         let series = &pending.series[0];
         assert_eq!((series.redis_key.as_str(), series.key.as_str()), ("{r}:A", "A"));
-        assert_eq!((series.token_time, series.token_seq), (2, 7));
+        assert_eq!(series.token, "2:7:f");
         assert_eq!(series.batch.times, vec![1, 2]);
     }
 
     #[test]
     fn a_broken_payload_is_an_error_that_names_the_series() {
-        let series = Value::Array(vec![bulk(b"r:A"), bulk(b"A"), Value::Int(2), Value::Int(7), bulk(b"\xff\xff")]);
+        let series = Value::Array(vec![bulk(b"r:A"), bulk(b"A"), bulk(b"2:7:f"), bulk(b"\xff\xff")]);
         let error = parse(Value::Array(vec![Value::Int(0), Value::Int(0), Value::Array(vec![series])])).unwrap_err();
         assert!(error.message.contains("r:A"), "{error}");
     }

@@ -1,5 +1,6 @@
 //! The context that Redis hands to a command or callback.
 
+use super::key::OwnedString;
 use redis_module::raw::{self, RedisModuleCtx, RedisModuleString};
 use series::time::{MICROS_PER_MILLI, Micros};
 use std::ffi::{CStr, CString, c_int};
@@ -27,6 +28,21 @@ impl Ctx {
     pub fn now(self) -> Micros {
         // SAFETY: takes no argument.
         unsafe { redis!(RedisModule_Milliseconds()) }.saturating_mul(MICROS_PER_MILLI)
+    }
+
+    /// Whether the command comes from the primary or from the AOF: what it says was decided there.
+    pub fn repeats(self) -> bool {
+        let decided = raw::REDISMODULE_CTX_FLAGS_REPLICATED | raw::REDISMODULE_CTX_FLAGS_LOADING;
+        // SAFETY: the context is that of the running callback.
+        let flags = unsafe { redis!(RedisModule_GetContextFlags(self.0)) };
+        flags & decided as c_int != 0
+    }
+
+    /// Publishes a message on this node and its replicas.
+    pub fn publish(self, channel: &str, message: &str) {
+        let (channel, message) = (OwnedString::new(channel.as_bytes()), OwnedString::new(message.as_bytes()));
+        // SAFETY: context and strings are valid during the call.
+        unsafe { redis!(RedisModule_PublishMessage(self.0, channel.0, message.0)) };
     }
 
     /// Whether the client speaks RESP3.
@@ -67,6 +83,18 @@ impl Ctx {
             redis!(RedisModule_NotifyKeyspaceEvent(self.0, raw::REDISMODULE_NOTIFY_MODULE, event.as_ptr(), key,))
         };
     }
+}
+
+/// Bytes that cannot be guessed. Without a server (unit tests) they are zero.
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    // SAFETY: the server writes that many bytes.
+    unsafe {
+        if let Some(fill) = raw::RedisModule_GetRandomBytes {
+            fill(bytes.as_mut_ptr(), N);
+        }
+    }
+    bytes
 }
 
 /// Writes a line to the server's log.

@@ -54,6 +54,14 @@ pub struct SeriesRef {
     _key: Handle,
 }
 
+impl SeriesRef {
+    /// See [`crate::instance`].
+    pub fn instance(&self) -> u64 {
+        // SAFETY: the key is open and nothing else runs meanwhile.
+        unsafe { (*self.stored).instance() }
+    }
+}
+
 impl Deref for SeriesRef {
     type Target = Series;
 
@@ -70,6 +78,12 @@ pub struct SeriesMut {
 }
 
 impl SeriesMut {
+    /// See [`crate::instance`].
+    pub fn instance(&self) -> u64 {
+        // SAFETY: as in [`SeriesMut::change`].
+        unsafe { (*self.stored).instance() }
+    }
+
     /// Changes the series; the module's totals follow.
     #[inline]
     pub fn change<T>(&mut self, change: impl FnOnce(&mut Series) -> T) -> T {

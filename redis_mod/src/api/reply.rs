@@ -99,7 +99,7 @@ pub fn time_text(time: Micros) -> Text {
 
 /// The shortest decimal text that reads back to the same double; whole numbers without a point.
 pub fn number_text(value: f64) -> Text {
-    let mut buffer = ryu::Buffer::new();
+    let mut buffer = zmij::Buffer::new();
     let text = buffer.format(value);
     Text::from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes())
 }
@@ -120,6 +120,6 @@ mod tests {
     fn numbers_are_as_short_as_they_can_be() {
         assert_eq!(number_text(12.0).as_slice(), b"12");
         assert_eq!(number_text(3.1).as_slice(), b"3.1");
-        assert_eq!(number_text(1e300).as_slice(), b"1e300");
+        assert_eq!(number_text(1e300).as_slice(), b"1e+300");
     }
 }

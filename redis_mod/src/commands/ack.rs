@@ -1,12 +1,12 @@
-//! `STRATA.ACK flush_id key token_time token_seq [key token_time token_seq ...]`: the table has what these tokens of
-//! STRATA.PENDING name. Repeating it changes nothing.
+//! `STRATA.ACK flush_id key token [key token ...]`: the table has what these tokens of STRATA.PENDING name. Repeating it
+//! changes nothing.
 
 use super::arguments::Cursor;
+use super::flush_token::FlushToken;
 use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
 use crate::api::key;
 use crate::config;
 use crate::failure::Failure;
-use crate::hot::Token;
 
 pub struct Ack;
 
@@ -15,8 +15,8 @@ impl Command for Ack {
         name: c"STRATA.ACK",
         // Not deny-oom: acknowledging is what frees memory.
         flags: c"write",
-        arity: -5,
-        keys: Keys::Every { first: 2, step: 3 },
+        arity: -4,
+        keys: Keys::Every { first: 2, step: 2 },
         access: Access::Update,
         summary: c"Acknowledges that a flush brought pending samples into the table",
         complexity: c"O(S+L) for S series and L late samples",
@@ -24,11 +24,7 @@ impl Command for Ack {
             Arg::new(c"flush_id", Kind::Integer),
             Arg::new(
                 c"token",
-                Kind::Block(&[
-                    spec::KEY,
-                    Arg::new(c"token_time", Kind::Integer),
-                    Arg::new(c"token_seq", Kind::Integer),
-                ]),
+                Kind::Block(&[spec::KEY, Arg::new(c"token", Kind::Text)]),
             )
             .multiple(),
         ],
@@ -36,17 +32,15 @@ impl Command for Ack {
 
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let Call { ctx, args } = *call;
-        if args.len() < 5 || !(args.len() - 2).is_multiple_of(3) {
+        if args.len() < 4 || !args.len().is_multiple_of(2) {
             return Err(Failure::Arity);
         }
         let mut cursor = Cursor::new(args);
         let flush_id = cursor.integer("flush_id")?;
-        let mut tokens = Vec::with_capacity(args.len() / 3);
+        let mut tokens = Vec::with_capacity(args.len() / 2);
         while cursor.left() > 0 {
             let name = cursor.raw()?;
-            let time = cursor.integer("token_time")?;
-            let seq = cursor.unsigned("token_seq")?;
-            tokens.push((name, Token { time, seq }));
+            tokens.push((name, FlushToken::parse(cursor.bytes()?)?));
         }
         let retention = config::retention();
         let mut acknowledged = 0;
@@ -55,8 +49,11 @@ impl Command for Ack {
             let Ok(Some(mut series)) = key::write(ctx, name) else {
                 continue;
             };
+            if series.instance() != token.instance && !ctx.repeats() {
+                continue;
+            }
             series.change(|series| {
-                series.acknowledge(flush_id, token)?;
+                series.acknowledge(flush_id, token.token)?;
                 series.trim(retention);
                 Ok::<(), Failure>(())
             })?;

@@ -5,6 +5,7 @@ pub mod add;
 mod aggregates;
 pub mod arguments;
 pub mod del;
+mod flush_token;
 pub mod get;
 pub mod info;
 pub mod load;

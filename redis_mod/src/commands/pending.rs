@@ -2,17 +2,18 @@
 //! not have yet. It changes nothing; STRATA.ACK does.
 
 use super::arguments::{Cursor, shown};
+use super::flush_token::FlushToken;
 use super::source_keys::{self, check_source};
 use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
 use crate::failure::Failure;
-use crate::hot::{PendingQuery, TIME_RANGE, Token};
+use crate::hot::{PendingQuery, TIME_RANGE};
 
 pub struct PendingCommand;
 
 struct Found {
     redis_key: String,
     key: String,
-    token: Token,
+    token: FlushToken,
     payload: Vec<u8>,
 }
 
@@ -61,7 +62,7 @@ impl Command for PendingCommand {
             results.push(Found {
                 redis_key: redis_key.to_owned(),
                 key: key.to_owned(),
-                token: pending.token,
+                token: FlushToken { token: pending.token, instance: series.instance() },
                 payload: pending.batch.encode(),
             });
             Ok(())
@@ -72,11 +73,10 @@ impl Command for PendingCommand {
         ctx.reply_integer(i64::from(more));
         ctx.reply_array(results.len());
         for found in results {
-            ctx.reply_array(5);
+            ctx.reply_array(4);
             ctx.reply_text(&found.redis_key);
             ctx.reply_text(&found.key);
-            ctx.reply_integer(found.token.time);
-            ctx.reply_integer(found.token.seq as i64);
+            ctx.reply_text(&found.token.to_string());
             ctx.reply_bytes(&found.payload);
         }
         Ok(())

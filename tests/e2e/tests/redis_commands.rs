@@ -254,7 +254,8 @@ fn wrong_arguments_are_refused_in_the_style_of_redis() {
         "STRATA.SOURCE r",
         "STRATA.PENDING",
         "STRATA.ACK 1",
-        "STRATA.ACK 1 r:A 1",
+        "STRATA.ACK 1 r:A",
+        "STRATA.ACK 1 r:A 1:1:0 r:B",
         "STRATA.DEL r:A -",
         "STRATA.DEL r:A - + x",
         "STRATA.INFO a b c",
@@ -294,8 +295,8 @@ fn wrong_arguments_are_refused_in_the_style_of_redis() {
         ("STRATA.ROLL r:A 1h AT x", "neither a time"),
         ("STRATA.SOURCE r:A 1h", "not the name of a source"),
         ("STRATA.PENDING r LIMIT 1", "unknown option"),
-        ("STRATA.ACK x r:A 1 1", "not an integer"),
-        ("STRATA.ACK 1 r:A 1 -1", "unsigned"),
+        ("STRATA.ACK x r:A 1:1:0", "not an integer"),
+        ("STRATA.ACK 1 r:A 1:-1:0", "not a token"),
         ("STRATA.LOAD r:B garbage", "not the state"),
     ] {
         let error = redis.error(line);

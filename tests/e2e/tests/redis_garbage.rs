@@ -99,7 +99,7 @@ fn nearly_right(random: &mut Random) -> Vec<Vec<u8>> {
         "STRATA.ROLL r:A 1h AT + MEASURES 1 flow AGG 3 avg rate p50",
         "STRATA.SOURCE r 1h AT 1000 AGG 2 count p99.9",
         "STRATA.PENDING r FROM 1 TO 5000 KEYS 2 A B COUNT 10",
-        "STRATA.ACK 5 r:A 1000000 2 r:B 3 4",
+        "STRATA.ACK 5 r:A 1000000:2:0 r:B 3:4:ff",
         "STRATA.DEL r:A 10 20",
     ];
     let line = lines[random.below(lines.len() as u64) as usize];

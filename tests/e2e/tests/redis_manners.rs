@@ -31,7 +31,7 @@ fn the_server_knows_which_arguments_are_keys() {
         ("STRATA.ADD r:A * flow 1", "[r:A]"),
         ("STRATA.MADD r:A * 2 flow 1 x:y 2 r:B 5 1 flow 2", "[r:A, r:B]"),
         ("STRATA.MGET r:A r:B r:C", "[r:A, r:B, r:C]"),
-        ("STRATA.ACK 1 r:A 1 1 r:B 2 2", "[r:A, r:B]"),
+        ("STRATA.ACK 1 r:A 1:1:0 r:B 2:2:0", "[r:A, r:B]"),
         ("STRATA.INFO r:A", "[r:A]"),
         ("STRATA.DEL r:A - +", "[r:A]"),
     ] {
@@ -57,7 +57,7 @@ fn a_user_sees_only_the_series_that_he_may_read() {
     assert_eq!(redis.pending("s").rows(), 0);
     assert_eq!(redis.info("SOURCE s", "series"), "0");
     for line in
-        ["STRATA.GET r:B", "STRATA.MGET r:A r:B", "STRATA.MADD r:A 2 1 flow 1 r:B 2 1 flow 1", "STRATA.ACK 1 r:B 1 1"]
+        ["STRATA.GET r:B", "STRATA.MGET r:A r:B", "STRATA.MADD r:A 2 1 flow 1 r:B 2 1 flow 1", "STRATA.ACK 1 r:B 1:1:0"]
     {
         assert!(redis.error(line).contains("NOPERM"), "{line}");
     }

@@ -80,7 +80,7 @@ impl Client {
     pub fn ack(&mut self, flush_id: i64, pending: &Pending) -> String {
         let mut words = vec!["STRATA.ACK".to_owned(), flush_id.to_string()];
         for series in &pending.series {
-            words.extend([series.redis_key.clone(), series.token.0.to_string(), series.token.1.to_string()]);
+            words.extend([series.redis_key.clone(), series.token.clone()]);
         }
         show(&self.send(&words).unwrap_or_else(|error| panic!("ACK: {error}")))
     }
@@ -129,7 +129,7 @@ pub struct Pending {
 pub struct PendingSeries {
     pub redis_key: String,
     pub key: String,
-    pub token: (i64, i64),
+    pub token: String,
     pub batch: Batch,
 }
 
@@ -150,13 +150,13 @@ impl Pending {
 impl PendingSeries {
     fn parse(reply: &Value) -> PendingSeries {
         let Value::Array(parts) = reply else { panic!("not an array") };
-        let [redis_key, key, Value::Int(time), Value::Int(seq), Value::BulkString(payload)] = parts.as_slice() else {
+        let [redis_key, key, token, Value::BulkString(payload)] = parts.as_slice() else {
             panic!("not a series of PENDING: {}", show(reply))
         };
         PendingSeries {
             redis_key: show(redis_key),
             key: show(key),
-            token: (*time, *seq),
+            token: show(token),
             batch: Batch::decode(payload).expect("a batch"),
         }
     }
