@@ -28,7 +28,7 @@ struct Candidate {
     lines: &'static [f64],
 }
 
-const CANDIDATES: [Candidate; 4] = [
+const CANDIDATES: [Candidate; 14] = [
     Candidate {
         method: Method::RangeNovelty,
         options: &[],
@@ -36,13 +36,23 @@ const CANDIDATES: [Candidate; 4] = [
     },
     Candidate { method: Method::RobustZ, options: &[], lines: &[3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0] },
     Candidate { method: Method::RobustZ, options: &[("window", "96")], lines: &[3.5, 5.0, 6.0, 8.0, 12.0] },
+    Candidate { method: Method::Ewma, options: &[], lines: &[3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0] },
+    Candidate { method: Method::Ewma, options: &[("half_life", "8064")], lines: &[3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0] },
+    Candidate { method: Method::Seasonal, options: &[], lines: &[4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0] },
+    Candidate { method: Method::Cusum, options: &[], lines: &[1.0] },
+    Candidate { method: Method::Cusum, options: &[("line", "40")], lines: &[1.0] },
+    Candidate { method: Method::Cusum, options: &[("ratio", "3")], lines: &[1.0] },
+    Candidate { method: Method::Cusum, options: &[("drift", "1")], lines: &[1.0] },
+    Candidate { method: Method::Cusum, options: &[("season", "none")], lines: &[1.0] },
+    Candidate { method: Method::RateOfChange, options: &[], lines: &[1.0] },
+    Candidate { method: Method::RateOfChange, options: &[("ratio", "1.5")], lines: &[1.0] },
     Candidate { method: Method::FlatLine, options: &[], lines: &[1.0] },
 ];
 
 /// Scores in the raw unit of the method, in which its lines are given.
 fn scores(candidate: &Candidate, series: impl IntoIterator<Item = (Micros, f64)>) -> Vec<f64> {
     let mut pairs = candidate.options.to_vec();
-    if matches!(candidate.method, Method::RangeNovelty | Method::RobustZ) {
+    if matches!(candidate.method, Method::RangeNovelty | Method::RobustZ | Method::Ewma | Method::Seasonal) {
         pairs.push(("line", "1"));
     }
     let options = Options::from_pairs(pairs).expect("the options are written above");
@@ -124,7 +134,8 @@ fn benchmark_windows(candidate: &Candidate, files: &[nab::File]) {
 
 fn main() -> Result<()> {
     let files = std::env::args().nth(1).map(|root| nab::read(Path::new(&root))).transpose()?;
-    for candidate in &CANDIDATES {
+    let only = std::env::var("ONLY").ok();
+    for candidate in CANDIDATES.iter().filter(|c| only.as_ref().is_none_or(|o| o.contains(c.method.name()))) {
         println!("\n{} {:?}", candidate.method, candidate.options);
         row("alarm line", candidate.lines.iter().map(f64::to_string));
         quiet_years(candidate);

@@ -98,7 +98,7 @@ impl FlatLine {
     /// Score of a run and the usual length, NaN while it is not known.
     fn judge(&self, run: Run) -> (f64, f64) {
         let habit = if run.value == 0.0 { &self.zero } else { &self.other };
-        if self.zero.samples + self.other.samples < WARM {
+        if !self.warmed_up() {
             return (0.0, f64::NAN);
         }
         let by_chance = 1.0 + self.settings.probability.ln() / habit.repeating().ln();
@@ -155,6 +155,10 @@ impl Detector for FlatLine {
             return Band::UNKNOWN.as_usual();
         }
         Band::UNKNOWN.reading(score, Reason::new("flat_line", run.length as f64, 1.0, usual))
+    }
+
+    fn warmed_up(&self) -> bool {
+        self.zero.samples + self.other.samples >= WARM
     }
 
     fn save(&self) -> Vec<u8> {

@@ -98,6 +98,10 @@ impl Detector for Gap {
         Band::UNKNOWN.reading(score, Reason::new("gap", seconds(passed as f64), 0.0, seconds(allowed)))
     }
 
+    fn warmed_up(&self) -> bool {
+        self.last.is_some() && (self.interval.is_some() || self.intervals.len() >= WARM)
+    }
+
     fn save(&self) -> Vec<u8> {
         let mut out = begin_save(Self::METHOD, VERSION, 48 + 6 * self.intervals.len());
         put_f64(&mut out, self.factor);

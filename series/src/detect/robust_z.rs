@@ -7,16 +7,12 @@
 use std::collections::VecDeque;
 
 use crate::bytes::{DecodeError, put_f64, put_f64s, put_varint};
+use crate::detect::baseline::{MAD_TO_SIGMA, MEAN_DEVIATION_TO_SIGMA};
 use crate::detect::contract::{Admission, Admitted, Band, begin_restore, begin_save};
 use crate::detect::{Detector, MAX_SCORE, Method, OptionError, Options, Reading, Reason};
 use crate::time::Micros;
 
 const VERSION: u8 = 1;
-
-/// Makes the median absolute deviation of normal data their standard deviation: 1 / Φ⁻¹(3/4).
-const MAD_TO_SIGMA: f64 = 1.482_602_218_505_602;
-/// The same for the mean absolute deviation: √(π/2).
-const MEAN_DEVIATION_TO_SIGMA: f64 = 1.253_314_137_315_500_3;
 
 /// Samples that are held; a longer window holds every second, third, … of its samples.
 const MAX_HELD: u32 = 100;
@@ -152,7 +148,7 @@ impl Detector for RobustZ {
     }
 
     fn update(&mut self, _time: Micros, value: f64) -> Reading {
-        let known = self.arrived.len() >= self.capacity() / 2;
+        let known = self.warmed_up();
         let (median, scale) = if known { self.location_and_scale() } else { (f64::NAN, f64::NAN) };
         let half_width = self.line * scale;
         let band = Band { expected: median, lower: median - half_width, upper: median + half_width };
@@ -167,6 +163,10 @@ impl Detector for RobustZ {
         }
         let score = if scale > 0.0 { (x - median).abs() / half_width } else { MAX_SCORE };
         band.reading(score, Reason::new("robust_z", x, band.lower, band.upper))
+    }
+
+    fn warmed_up(&self) -> bool {
+        self.arrived.len() >= self.capacity() / 2
     }
 
     fn save(&self) -> Vec<u8> {
