@@ -1,6 +1,6 @@
 //! The figures behind the detectors' default alarm lines.
 //!
-//!     cargo run --release -p strata-series --example alarm_line [NAB_DIRECTORY]
+//!     cargo run --release -p strata-series --example alarm_line [NAB_DIRECTORY [METHOD]]
 //!
 //! Alarms in quiet years, faults noticed, and labelled windows of the Numenta Anomaly Benchmark found, by alarm line.
 
@@ -28,7 +28,7 @@ struct Candidate {
     lines: &'static [f64],
 }
 
-const CANDIDATES: [Candidate; 14] = [
+const CANDIDATES: [Candidate; 15] = [
     Candidate {
         method: Method::RangeNovelty,
         options: &[],
@@ -36,13 +36,14 @@ const CANDIDATES: [Candidate; 14] = [
     },
     Candidate { method: Method::RobustZ, options: &[], lines: &[3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0] },
     Candidate { method: Method::RobustZ, options: &[("window", "96")], lines: &[3.5, 5.0, 6.0, 8.0, 12.0] },
-    Candidate { method: Method::Ewma, options: &[], lines: &[3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0] },
-    Candidate { method: Method::Ewma, options: &[("half_life", "8064")], lines: &[3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0] },
+    Candidate { method: Method::Ewma, options: &[("line", "3")], lines: &[1.0] },
+    Candidate { method: Method::Ewma, options: &[("line", "4")], lines: &[1.0] },
+    Candidate { method: Method::Ewma, options: &[("line", "5")], lines: &[1.0] },
+    Candidate { method: Method::Ewma, options: &[("line", "6")], lines: &[1.0] },
+    Candidate { method: Method::Ewma, options: &[("line", "8")], lines: &[1.0] },
     Candidate { method: Method::Seasonal, options: &[], lines: &[4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0] },
     Candidate { method: Method::Cusum, options: &[], lines: &[1.0] },
     Candidate { method: Method::Cusum, options: &[("line", "40")], lines: &[1.0] },
-    Candidate { method: Method::Cusum, options: &[("ratio", "3")], lines: &[1.0] },
-    Candidate { method: Method::Cusum, options: &[("drift", "1")], lines: &[1.0] },
     Candidate { method: Method::Cusum, options: &[("season", "none")], lines: &[1.0] },
     Candidate { method: Method::RateOfChange, options: &[], lines: &[1.0] },
     Candidate { method: Method::RateOfChange, options: &[("ratio", "1.5")], lines: &[1.0] },
@@ -52,7 +53,7 @@ const CANDIDATES: [Candidate; 14] = [
 /// Scores in the raw unit of the method, in which its lines are given.
 fn scores(candidate: &Candidate, series: impl IntoIterator<Item = (Micros, f64)>) -> Vec<f64> {
     let mut pairs = candidate.options.to_vec();
-    if matches!(candidate.method, Method::RangeNovelty | Method::RobustZ | Method::Ewma | Method::Seasonal) {
+    if matches!(candidate.method, Method::RangeNovelty | Method::RobustZ | Method::Seasonal) {
         pairs.push(("line", "1"));
     }
     let options = Options::from_pairs(pairs).expect("the options are written above");
@@ -134,8 +135,8 @@ fn benchmark_windows(candidate: &Candidate, files: &[nab::File]) {
 
 fn main() -> Result<()> {
     let files = std::env::args().nth(1).map(|root| nab::read(Path::new(&root))).transpose()?;
-    let only = std::env::var("ONLY").ok();
-    for candidate in CANDIDATES.iter().filter(|c| only.as_ref().is_none_or(|o| o.contains(c.method.name()))) {
+    let only = std::env::args().nth(2);
+    for candidate in CANDIDATES.iter().filter(|c| only.as_deref().is_none_or(|method| method == c.method.name())) {
         println!("\n{} {:?}", candidate.method, candidate.options);
         row("alarm line", candidate.lines.iter().map(f64::to_string));
         quiet_years(candidate);

@@ -6,9 +6,15 @@
 //! Change-Point from Cumulative Sum Tests", 1971). A z counts for at most 4 standard deviations, as in robust CUSUMs (Lucas
 //! and Crosier, 1982), so that one outlier is no shift.
 //!
-//! The textbook's line of some 5 standard deviations is for independent samples. Readings of a sensor wander, so the line
-//! is moved out to a multiple of the second-largest sum remembered. Since the day's course would hide what it is looked
-//! for, deviations are those from [`crate::detect::profile`], the usual value of the hour, unless `season` says otherwise.
+//! The textbook's drift k and line of some 5 standard deviations are for independent samples around a fixed level. Readings
+//! of a sensor wander: what the mean of a whole day usually deviates by is no shift and is added, twice, to the drift
+//! (`wander`), and the line is moved out to a multiple of the second-largest sum remembered (`peaks`). Since the day's course
+//! would hide what is looked for, deviations are those from the usual value of the hour (`profile`), unless `season` says
+//! otherwise.
+
+mod wander;
+
+use wander::Wander;
 
 use crate::bytes::{DecodeError, put_f64s, put_varint, put_zigzag};
 use crate::detect::baseline::Baseline;
@@ -21,6 +27,10 @@ use crate::time::Micros;
 const VERSION: u8 = 1;
 /// Standard deviations for which one sample counts at most.
 const CLIP: f64 = 4.0;
+/// The most that drift and wander together take off a sample.
+const MAX_DRIFT: f64 = 3.0;
+/// Usual deviations of a day's mean that are no shift.
+const WANDER_WIDTHS: f64 = 3.0;
 /// A sum is held at this many times the line.
 const MOST: f64 = 10.0;
 /// Samples in which what lies beyond the line is learned at most once.
@@ -40,8 +50,8 @@ struct Settings {
     min_scale: f64,
 }
 
-/// Options: `drift` (k: what a sample may deviate without adding up, in standard deviations, default 0.5), `line` (the
-/// least alarm line of a sum, in standard deviations, default 20), `ratio` (of the line to the second-largest sum
+/// Options: `drift` (k: what a sample may deviate without adding up beside what days usually do, in standard deviations, 0
+/// to 3, default 0.5), `line` (the least alarm line of a sum, in standard deviations, default 20), `ratio` (of the line to the second-largest sum
 /// remembered, default 2), `season` (`day`: deviations from the usual value of the hour of a weekday or weekend; `none`:
 /// from the mean; default `day`), `half_life` (of what is expected: with `day` in days on which the hour occurs, default 7;
 /// with `none` in samples, default 4032), `warm` (such days, default 3, or samples, default 288, before a deviation counts),
@@ -57,6 +67,7 @@ pub struct Cusum {
     settings: Settings,
     admission: Admission,
     reference: Reference,
+    wander: Wander,
     up: Sum,
     down: Sum,
     peaks: Peaks,
@@ -101,10 +112,16 @@ impl Cusum {
             settings,
             admission: Admission::default(),
             reference,
+            wander: Wander::new(),
             up: Sum::default(),
             down: Sum::default(),
             peaks: Peaks::new(PEAKS_HALF_LIFE),
         }
+    }
+
+    /// What is taken off every deviation, in standard deviations.
+    fn drift(&self) -> f64 {
+        (self.settings.drift + WANDER_WIDTHS * self.wander.usual()).min(MAX_DRIFT)
     }
 
     fn line(&self) -> f64 {
@@ -136,7 +153,7 @@ impl Detector for Cusum {
         let season = reader.choice("season", &["day", "none"])? == "day";
         let settings = Settings {
             season,
-            drift: reader.number("drift", 0.5, 0.0..=3.9)?,
+            drift: reader.number("drift", 0.5, 0.0..=MAX_DRIFT)?,
             line: reader.number("line", 20.0, 0.1..=1e6)?,
             ratio: reader.number("ratio", 2.0, 0.0..=1e6)?,
             half_life: if season {
@@ -157,7 +174,7 @@ impl Detector for Cusum {
     }
 
     fn update(&mut self, time: Micros, value: f64) -> Reading {
-        let drift = self.settings.drift;
+        let drift = self.drift();
         let (judged, expectation) = self.expect(time);
         let band = judged.map_or(Band::UNKNOWN, |(level, sigma)| Band {
             expected: level,
@@ -177,6 +194,7 @@ impl Detector for Cusum {
         let deviation = x - level;
         let z = if deviation == 0.0 { 0.0 } else { (deviation / sigma).clamp(-CLIP, CLIP) };
         let line = self.line();
+        self.wander.learn(time.saturating_add(self.settings.utc_offset), z);
         self.peaks.fade();
         for peak in [self.up.add(z, drift, line), self.down.add(-z, drift, line)].into_iter().flatten() {
             self.peaks.learn(peak, line, REST);
@@ -202,6 +220,7 @@ impl Detector for Cusum {
         put_zigzag(&mut out, utc_offset);
         self.admission.save(&mut out);
         put_f64s(&mut out, &[self.up.value, self.up.peak, self.down.value, self.down.peak]);
+        self.wander.save(&mut out);
         self.peaks.save(&mut out);
         match &self.reference {
             Reference::Day(profile) => profile.save(&mut out),
@@ -233,6 +252,7 @@ impl Detector for Cusum {
             }
         };
         (detector.up, detector.down) = (sum()?, sum()?);
+        detector.wander = Wander::restore(&mut reader)?;
         detector.peaks = Peaks::restore(PEAKS_HALF_LIFE, &mut reader)?;
         detector.reference = if settings.season {
             Reference::Day(Box::new(Profile::restore(settings.half_life, settings.utc_offset, &mut reader)?))
@@ -277,9 +297,9 @@ mod tests {
         }
         let Reference::Mean(baseline) = &cusum.reference else { panic!() };
         let (mean, sigma) = (baseline.mean(), baseline.scale(0.0));
-        let before = cusum.up.value;
+        let (before, drift) = (cusum.up.value, cusum.drift());
         let reading = cusum.update(0, mean + 3.0 * sigma);
-        assert!((reading.score - (before + 2.5) / 10.0).abs() < 1e-12, "{}", reading.score);
+        assert!((reading.score - (before + 3.0 - drift) / 10.0).abs() < 1e-12, "{}", reading.score);
     }
 
     #[test]

@@ -27,7 +27,7 @@ struct Settings {
 }
 
 /// Options: `lambda` (weight of the newest value in the average, default 0.2), `line` (distance of the limits in standard
-/// deviations of the average, default 6), `half_life` (of the learned mean and standard deviations, in samples, default
+/// deviations of the average, default 4), `half_life` (of the learned mean and standard deviations, in samples, default
 /// 4032, a fortnight at five minutes), `warm` (samples before the score is above 0, default 288), `min_scale` (the least
 /// standard deviation, in the unit of the series, that is believed; default 0).
 ///
@@ -79,7 +79,7 @@ impl Detector for Ewma {
         let mut reader = options.of(Method::Ewma);
         let settings = Settings {
             lambda: reader.number("lambda", 0.2, 0.001..=1.0)?,
-            line: reader.number("line", 6.0, 0.1..=1e6)?,
+            line: reader.number("line", 4.0, 0.1..=1e6)?,
             half_life: reader.number("half_life", 4032.0, 10.0..=1e9)?,
             warm: reader.integer("warm", 288, 40..=1_000_000)?,
             min_scale: reader.number("min_scale", 0.0, 0.0..=1e150)?,

@@ -25,7 +25,7 @@ struct Settings {
 }
 
 /// Options: `limit` (fastest allowed change, in the unit of the series per `per`; none by default), `per` (the unit of time
-/// of `limit` and of the reasons, default `1h`), `ratio` (allowed rate over the usual one, default 2; with a `limit` nothing
+/// of `limit` and of the reasons, default `1h`), `ratio` (allowed rate over the usual one, default 1.5; with a `limit` nothing
 /// is learned unless `ratio` is given too), `over` (shortest time over which a change is measured, default `1m`),
 /// `half_life` (of what is remembered, in samples, default 24 000), `warm` (samples before learned rates count, default 288).
 ///
@@ -87,7 +87,7 @@ impl Detector for RateOfChange {
         let ratio = reader.optional_number("ratio", 1.0..=1e6)?;
         let settings = Settings {
             limit,
-            ratio: ratio.or(if limit.is_some() { None } else { Some(2.0) }),
+            ratio: ratio.or(if limit.is_some() { None } else { Some(1.5) }),
             per: reader.optional_duration("per")?.unwrap_or(MICROS_PER_HOUR),
             over: reader.optional_duration("over")?.unwrap_or(MICROS_PER_MINUTE),
             half_life: reader.number("half_life", 24_000.0, 10.0..=1e9)?,
@@ -110,6 +110,11 @@ impl Detector for RateOfChange {
             return Band::UNKNOWN.as_usual();
         };
         if time <= self.last {
+            if time < self.last {
+                // one wrong time in the future must not stop the detector until then
+                self.compared = Some((time, x));
+                self.last = time;
+            }
             return Band::UNKNOWN.as_usual();
         }
         let Settings { per, over, .. } = self.settings;
@@ -119,7 +124,9 @@ impl Detector for RateOfChange {
         let allowed = self.allowed();
         if self.learns() {
             self.peaks.fade();
-            self.peaks.learn(rate.abs(), self.learned().unwrap_or(f64::INFINITY), REST);
+            // after a constant any change is beyond the usual, and would stay so if it could not be learned
+            let limit = self.learned().filter(|&learned| learned > 0.0).unwrap_or(f64::INFINITY);
+            self.peaks.learn(rate.abs(), limit, REST);
         }
         self.samples += 1;
         self.last = time;
@@ -237,6 +244,23 @@ mod tests {
         let alarms = (0..288 * 20).filter(|&i| rate.update(i * STEP, flow(i)).is_anomaly).count();
         assert!(alarms <= 1, "{alarms}");
         assert!(rate.update(288 * 20 * STEP, 100.0).is_anomaly);
+    }
+
+    #[test]
+    fn a_time_in_the_future_does_not_stop_the_detector() {
+        let mut rate = detector(&[("limit", "6"), ("per", "1h")]);
+        for (time, value) in [(0, 1.0), (1 << 60, 1.0), (STEP, 1.0)] {
+            assert_eq!(rate.update(time, value).score, 0.0);
+        }
+        assert!(rate.update(2 * STEP, 9.0).is_anomaly);
+    }
+
+    #[test]
+    fn a_series_that_was_constant_at_first_is_learned_when_it_moves() {
+        let mut rate = detector(&[]);
+        let flow = |i: i64| if i < 500 || !(72..264).contains(&(i % 288)) { 0.0 } else { 30.0 + (i % 3) as f64 };
+        let rings: Vec<bool> = (0..288 * 20).map(|i| rate.update(i * STEP, flow(i)).is_anomaly).collect();
+        assert!(rings[500..].contains(&true) && !rings[288 * 12..].contains(&true));
     }
 
     #[test]

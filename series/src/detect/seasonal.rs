@@ -20,7 +20,7 @@ struct Settings {
     min_scale: f64,
 }
 
-/// Options: `line` (distance of the alarm line in standard deviations of the hour, default 8), `half_life` (of what an
+/// Options: `line` (distance of the alarm line in standard deviations of the hour, default 7), `half_life` (of what an
 /// hour has learned, in days on which it occurs, default 7), `warm` (such days before an hour is judged, default 3),
 /// `utc_offset` (hours of local time before UTC, -14 to 14, fractions allowed, default 0), `min_scale` (the least standard
 /// deviation, in the unit of the series, that is believed; default 0).
@@ -48,7 +48,7 @@ impl Detector for Seasonal {
     fn from_options(options: &Options) -> Result<Seasonal, OptionError> {
         let mut reader = options.of(Method::Seasonal);
         let settings = Settings {
-            line: reader.number("line", 8.0, 0.1..=1e6)?,
+            line: reader.number("line", 7.0, 0.1..=1e6)?,
             half_life: reader.number("half_life", 7.0, 0.5..=250.0)?,
             warm: reader.integer("warm", 3, 1..=250)?,
             utc_offset: reader.utc_offset()?,

@@ -39,17 +39,18 @@ impl Grid {
         self.settings
     }
 
-    /// Adds a sample; returns the cell that it ends. A time before the cell that is going on counts as in it.
+    /// Adds a sample; returns the cell that it ends. A sample up to one cell late counts in the cell that is going on; a
+    /// time further back begins its own cell, so that one wrong time in the future does not stop the grid.
     pub(super) fn push(&mut self, time: Micros, x: f64) -> Option<Closed> {
         let GridSettings { interval, bridge } = self.settings;
         let start = bucket_start(time, interval);
-        if self.samples > 0 && start <= self.start {
+        if self.samples > 0 && (start == self.start || start == self.start.saturating_sub(interval)) {
             self.samples += 1;
             self.mean += (x - self.mean) / self.samples as f64;
             return None;
         }
         let closed = (self.samples > 0).then(|| {
-            let empty = (start.saturating_sub(self.start) / interval).saturating_sub(1);
+            let empty = start.saturating_sub(self.start) / interval - 1;
             let bridged = u32::try_from(empty).ok().filter(|&empty| empty <= bridge).unwrap_or(0);
             Closed { start: self.start, mean: self.mean, bridged }
         });
@@ -103,7 +104,13 @@ mod tests {
     }
 
     #[test]
-    fn a_backward_time_counts_in_the_cell_that_is_going_on() {
-        assert_eq!(closed(&[(25, 1.0), (3, 3.0), (31, 0.0)]), [(20, 2.0, 0)]);
+    fn a_late_sample_counts_in_the_cell_that_is_going_on() {
+        assert_eq!(closed(&[(25, 1.0), (13, 3.0), (31, 0.0)]), [(20, 2.0, 0)]);
+    }
+
+    #[test]
+    fn a_time_in_the_future_does_not_stop_the_grid() {
+        let cells = closed(&[(5, 1.0), (1_000_005, 2.0), (15, 3.0), (25, 4.0), (35, 5.0)]);
+        assert_eq!(cells, [(0, 1.0, 0), (1_000_000, 2.0, 0), (10, 3.0, 0), (20, 4.0, 0)]);
     }
 }
