@@ -343,6 +343,42 @@ fn after_a_huge_jump_a_detector_finds_its_way_back() {
     }
 }
 
+/// Any values at any times, mostly of a kind that a series might have.
+fn any_series() -> impl Strategy<Value = Series> {
+    let step = prop_oneof![8 => Just(STEP), 2 => 0..3 * STEP, 1 => -STEP..40 * STEP];
+    let value = prop_oneof![8 => -10.0..50.0_f64, 2 => Just(7.0), 1 => any::<f64>()];
+    prop::collection::vec((step, value), 0..600).prop_map(|samples| {
+        let mut time = START;
+        let mut next = |step: Micros| {
+            time += step;
+            time
+        };
+        samples.into_iter().map(|(step, value)| (next(step), value)).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_series_makes_a_detector_look_ahead_or_resume_otherwise(
+        series in any_series(),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let cut = cut.index(series.len() + 1);
+        for subject in SUBJECTS {
+            let whole = subject.readings(&series);
+            prop_assert!(whole.iter().all(|reading| (0.0..=MAX_SCORE).contains(&reading.score)));
+            assert_same(subject, "prefix", &subject.readings(&series[..cut]), &whole[..cut]);
+            let mut saved = subject.detector();
+            series[..cut].iter().for_each(|&(time, value)| { saved.update(time, value); });
+            let mut restored = AnyDetector::restore(&saved.save()).unwrap();
+            let rest: Vec<Reading> = series[cut..].iter().map(|&(time, value)| restored.update(time, value)).collect();
+            assert_same(subject, "resumed", &rest, &whole[cut..]);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn garbage_is_an_error_and_not_a_panic(

@@ -61,7 +61,7 @@ struct Habit {
 
 impl Habit {
     fn learn(&mut self, length: f64, keep: f64) {
-        let faded = keep.powf(length);
+        let faded = if length == 1.0 { keep } else { keep.powf(length) };
         self.samples = self.samples * faded + length;
         self.runs = self.runs * faded + 1.0;
         self.longest = (self.longest * faded).max(length);
@@ -95,8 +95,11 @@ impl FlatLine {
         }
     }
 
-    /// Score of a run and the usual length, NaN while it is not known.
+    /// Score of a run and the usual length, NaN while it is not known or the run too short to matter.
     fn judge(&self, run: Run) -> (f64, f64) {
+        if run.length < u64::from(self.settings.min_run) {
+            return (0.0, f64::NAN);
+        }
         let habit = if run.value == 0.0 { &self.zero } else { &self.other };
         if !self.warmed_up() {
             return (0.0, f64::NAN);

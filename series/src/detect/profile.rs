@@ -32,9 +32,18 @@ struct Cell {
 struct Visit {
     /// Hours since the epoch, local time.
     hour: i64,
+    /// Cells of the hour before, of this hour and of the one after.
+    cells: [u8; 3],
     samples: u64,
     total: f64,
     deviation: f64,
+}
+
+impl Visit {
+    fn of(hour: i64) -> Visit {
+        let cells = [hour.saturating_sub(1), hour, hour.saturating_add(1)].map(|hour| cell_of(hour) as u8);
+        Visit { hour, cells, ..Visit::default() }
+    }
 }
 
 /// What the profile expects at a time.
@@ -71,7 +80,7 @@ impl Profile {
             offset,
             overall: Baseline::new(OVERALL_HALF_LIFE),
             cells: [Cell::default(); CELLS],
-            visit: Visit::default(),
+            visit: Visit::of(0),
         }
     }
 
@@ -88,13 +97,12 @@ impl Profile {
     /// `None` until the hour was seen once. The standard deviation is at least `min_scale`.
     pub(super) fn expect(&self, time: Micros, min_scale: f64) -> Option<Expectation> {
         let (hour, past) = self.hour(time);
-        let cell = &self.cells[cell_of(hour)];
+        let places = if hour == self.visit.hour { self.visit.cells } else { Visit::of(hour).cells };
+        let [before, cell, after] = places.map(|place| &self.cells[usize::from(place)]);
         if cell.visits == 0 {
             return None;
         }
-        let (neighbour, weight) =
-            if past < 0.5 { (hour.saturating_sub(1), 0.5 - past) } else { (hour.saturating_add(1), past - 0.5) };
-        let neighbour = &self.cells[cell_of(neighbour)];
+        let (neighbour, weight) = if past < 0.5 { (before, 0.5 - past) } else { (after, past - 0.5) };
         let (mut level, mut spread) = (cell.level, f64::from(cell.spread));
         if neighbour.visits > 0 {
             level += weight * (neighbour.level - level);
@@ -109,7 +117,7 @@ impl Profile {
         let (hour, _) = self.hour(time);
         if hour != self.visit.hour {
             self.end_visit();
-            self.visit = Visit { hour, ..Visit::default() };
+            self.visit = Visit::of(hour);
         }
         let believed = match expectation {
             Some(Expectation { level, sigma, .. }) => level + (x - level).clamp(-CLIP * sigma, CLIP * sigma),
@@ -124,11 +132,11 @@ impl Profile {
     }
 
     fn end_visit(&mut self) {
-        let Visit { hour, samples, total, deviation } = self.visit;
+        let Visit { cells, samples, total, deviation, .. } = self.visit;
         if samples == 0 {
             return;
         }
-        let cell = &mut self.cells[cell_of(hour)];
+        let cell = &mut self.cells[usize::from(cells[1])];
         cell.visits = cell.visits.saturating_add(1);
         let gain = (1.0 / f64::from(cell.visits)).max(self.gain);
         cell.level += gain * (total / samples as f64 - cell.level);
@@ -145,7 +153,7 @@ impl Profile {
                 out.extend(cell.spread.to_le_bytes());
             }
         }
-        let Visit { hour, samples, total, deviation } = self.visit;
+        let Visit { hour, samples, total, deviation, .. } = self.visit;
         put_zigzag(out, hour);
         put_varint(out, samples);
         put_f64(out, total);
@@ -166,16 +174,16 @@ impl Profile {
                 }
             }
         }
-        let visit = Visit {
-            hour: reader.zigzag()?,
+        let hour = reader.zigzag()?;
+        if hour.unsigned_abs() > i64::MAX.unsigned_abs() / MICROS_PER_HOUR.unsigned_abs() + 1 {
+            return Err(DecodeError::Invalid("an hour is out of range"));
+        }
+        profile.visit = Visit {
             samples: reader.counter()?,
             total: reader.finite()?,
             deviation: reader.finite()?,
+            ..Visit::of(hour)
         };
-        if visit.hour.unsigned_abs() > i64::MAX.unsigned_abs() / MICROS_PER_HOUR.unsigned_abs() + 1 {
-            return Err(DecodeError::Invalid("an hour is out of range"));
-        }
-        profile.visit = visit;
         Ok(profile)
     }
 }

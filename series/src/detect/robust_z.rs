@@ -39,6 +39,9 @@ pub struct RobustZ {
     /// The held samples in order of arrival, and the same in ascending order.
     arrived: VecDeque<f64>,
     sorted: Vec<f64>,
+    /// Median of the window and the standard deviation that it suggests, NaN until enough samples are held.
+    median: f64,
+    scale: f64,
 }
 
 impl RobustZ {
@@ -51,6 +54,8 @@ impl RobustZ {
             samples: 0,
             arrived: VecDeque::new(),
             sorted: Vec::new(),
+            median: f64::NAN,
+            scale: f64::NAN,
         }
     }
 
@@ -64,7 +69,6 @@ impl RobustZ {
         (self.window / self.stride()) as usize
     }
 
-    /// Median of the window and the standard deviation that it suggests.
     fn location_and_scale(&self) -> (f64, f64) {
         let median = median_of_sorted(&self.sorted);
         let mad = median_absolute_deviation(&self.sorted, median);
@@ -94,6 +98,9 @@ impl RobustZ {
         self.arrived.push_back(x);
         let at = self.sorted.partition_point(|y| y.total_cmp(&x).is_lt());
         self.sorted.insert(at, x);
+        if self.warmed_up() {
+            (self.median, self.scale) = self.location_and_scale();
+        }
     }
 }
 
@@ -149,7 +156,7 @@ impl Detector for RobustZ {
 
     fn update(&mut self, _time: Micros, value: f64) -> Reading {
         let known = self.warmed_up();
-        let (median, scale) = if known { self.location_and_scale() } else { (f64::NAN, f64::NAN) };
+        let (median, scale) = (self.median, self.scale);
         let half_width = self.line * scale;
         let band = Band { expected: median, lower: median - half_width, upper: median + half_width };
         let x = match self.admission.admit(value) {
