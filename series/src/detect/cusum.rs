@@ -7,7 +7,7 @@
 //! and Crosier, 1982), so that one outlier is no shift.
 //!
 //! The textbook's drift k and line of some 5 standard deviations are for independent samples around a fixed level. Readings
-//! of a sensor wander: what the mean of a whole day usually deviates by is no shift and is added, twice, to the drift
+//! of a sensor wander: what the mean of a whole day usually deviates by is no shift and is added, three times, to the drift
 //! (`wander`), and the line is moved out to a multiple of the second-largest sum remembered (`peaks`). Since the day's course
 //! would hide what is looked for, deviations are those from the usual value of the hour (`profile`), unless `season` says
 //! otherwise.
@@ -157,7 +157,7 @@ impl Detector for Cusum {
             line: reader.number("line", 20.0, 0.1..=1e6)?,
             ratio: reader.number("ratio", 2.0, 0.0..=1e6)?,
             half_life: if season {
-                reader.number("half_life", 7.0, 0.5..=250.0)?
+                reader.number("half_life", 7.0, 0.5..=100.0)?
             } else {
                 reader.number("half_life", 4032.0, 10.0..=1e9)?
             },
@@ -320,6 +320,15 @@ mod tests {
         assert!((leak..leak + 36).contains(&first), "{} hours", (first - leak) / 12);
         let without = alarms(&mut detector(&[("season", "none")]), value, leak + 36);
         assert!(without.is_none_or(|(_, last)| last < leak), "{without:?}");
+    }
+
+    #[test]
+    fn a_level_that_stays_is_accepted_after_some_two_weeks() {
+        let course = |i: i64| 50.0 + 40.0 * (i as f64 / 288.0 * std::f64::consts::TAU).sin() + 4.0 * noise(i);
+        let shift = 288 * 28;
+        let value = |i: i64| course(i) + if i >= shift { 6.0 } else { 0.0 };
+        let (first, last) = alarms(&mut detector(&[]), value, shift + 288 * 60).unwrap();
+        assert!(first >= shift && last < shift + 288 * 16, "{} days", (last - shift) / 288);
     }
 
     #[test]

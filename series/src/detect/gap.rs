@@ -12,11 +12,12 @@ use crate::detect::{Detector, Method, OptionError, Options, Reading, Reason};
 use crate::time::{MICROS_PER_SECOND, Micros};
 
 const VERSION: u8 = 1;
-const MAX_WINDOW: u32 = 256;
+/// Keeps the state below 1 KiB at intervals of up to nine hours.
+const MAX_WINDOW: u32 = 160;
 /// Intervals needed before a gap can be judged.
 const WARM: usize = 16;
 
-/// Options: `factor` (of the usual longest interval, default 3), `window` (remembered intervals, 16 to 256, default 64),
+/// Options: `factor` (of the usual longest interval, default 3), `window` (remembered intervals, 16 to 160, default 64),
 /// `interval` (a duration: the known interval, in which case nothing is learned and the first gap is judged).
 ///
 /// The score is the time since the last value over the allowed time. A sample gets the score of the gap that it ends; a

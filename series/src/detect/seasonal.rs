@@ -49,7 +49,7 @@ impl Detector for Seasonal {
         let mut reader = options.of(Method::Seasonal);
         let settings = Settings {
             line: reader.number("line", 7.0, 0.1..=1e6)?,
-            half_life: reader.number("half_life", 7.0, 0.5..=250.0)?,
+            half_life: reader.number("half_life", 7.0, 0.5..=100.0)?,
             warm: reader.integer("warm", 3, 1..=250)?,
             utc_offset: reader.utc_offset()?,
             min_scale: reader.number("min_scale", 0.0, 0.0..=1e150)?,
