@@ -17,7 +17,7 @@
 //! | a value within 1e-12 of the one before, relatively | Float noise: taken as the value before. A constant series with float noise scores 0. |
 //! | missing samples | Windows count samples, so a hole in time is simply not seen, except by the gap detector. Rates of change are taken over the time that passed; a range-novelty bank with an `interval` bridges short holes. |
 //! | a time equal to or before the last one | The sample is judged in the order of arrival like any other; where a detector uses the time that passed, none did (a rate of change is then not judged). |
-//! | the first samples | Score 0 until the detector has seen as many as it needs (its own documentation says how many). Hard limits need none. |
+//! | the first samples | Score 0 until the detector has seen as many as it needs (its own documentation says how many, `warmed_up` whether it has). Hard limits need none. |
 //! | a huge jump | A finite score. What is learned from one sample is bounded, so that the detector finds its way back. |
 
 use crate::bytes::{DecodeError, Reader, put_f64};
