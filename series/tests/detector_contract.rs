@@ -1,7 +1,9 @@
 //! Every detector over every case of the contract (`series::detect::contract`).
 
+use std::fmt;
+
 use proptest::prelude::*;
-use series::detect::{AnyDetector, MAX_SCORE, Method, Options, Reading};
+use series::detect::{AnyDetector, Columns, LengthError, MAX_SCORE, Method, Options, Reading};
 use series::time::{MICROS_PER_DAY, MICROS_PER_MINUTE, Micros};
 
 const STEP: Micros = 5 * MICROS_PER_MINUTE;
@@ -9,17 +11,60 @@ const START: Micros = 19_000 * MICROS_PER_DAY;
 
 type Series = Vec<(Micros, f64)>;
 
-fn detector(method: Method) -> AnyDetector {
-    let pairs: &[(&str, &str)] = match method {
-        Method::Limits => &[("lower", "-100"), ("upper", "1e6")],
-        _ => &[],
-    };
-    AnyDetector::new(method, &Options::from_pairs(pairs.iter().copied()).unwrap()).unwrap()
+/// A method with options that make it another detector.
+#[derive(Debug, Clone, Copy)]
+struct Subject {
+    method: Method,
+    options: &'static [(&'static str, &'static str)],
 }
 
-fn readings(method: Method, series: &[(Micros, f64)]) -> Vec<Reading> {
-    let mut detector = detector(method);
-    series.iter().map(|&(time, value)| detector.update(time, value)).collect()
+const SUBJECTS: [Subject; 15] = [
+    Subject { method: Method::RangeNovelty, options: &[] },
+    Subject { method: Method::RangeNovelty, options: &[("refractory", "0")] },
+    Subject { method: Method::RangeNovelty, options: &[("interval", "5m")] },
+    Subject { method: Method::RangeNovelty, options: &[("interval", "7m"), ("bridge", "1h")] },
+    Subject { method: Method::RobustZ, options: &[] },
+    Subject { method: Method::Ewma, options: &[] },
+    Subject { method: Method::Cusum, options: &[] },
+    Subject { method: Method::Cusum, options: &[("season", "none")] },
+    Subject { method: Method::Seasonal, options: &[("warm", "1"), ("utc_offset", "-3.5")] },
+    Subject { method: Method::FlatLine, options: &[] },
+    Subject { method: Method::Gap, options: &[] },
+    Subject { method: Method::RateOfChange, options: &[] },
+    Subject { method: Method::RateOfChange, options: &[("limit", "1e5"), ("per", "1m")] },
+    Subject { method: Method::Limits, options: &[("lower", "-100"), ("upper", "1e6")] },
+    Subject { method: Method::Limits, options: &[("preset", "flow_rate")] },
+];
+
+impl Subject {
+    fn detector(self) -> AnyDetector {
+        AnyDetector::new(self.method, &Options::from_pairs(self.options.iter().copied()).unwrap()).unwrap()
+    }
+
+    fn readings(self, series: &[(Micros, f64)]) -> Vec<Reading> {
+        let mut detector = self.detector();
+        series.iter().map(|&(time, value)| detector.update(time, value)).collect()
+    }
+
+    fn judges_values(self) -> bool {
+        self.method != Method::Gap
+    }
+
+    /// Judges from the first samples on by limits that it was given.
+    fn is_limit(self) -> bool {
+        self.options.iter().any(|(name, _)| ["lower", "limit", "preset"].contains(name))
+    }
+
+    /// A reading belongs to samples before its own.
+    fn is_late(self) -> bool {
+        self.options.iter().any(|(name, _)| *name == "interval")
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.method, self.options)
+    }
 }
 
 /// A number in 0..1 that depends on `i` only.
@@ -86,18 +131,19 @@ fn bits(reading: &Reading) -> (Vec<u64>, bool, Option<&'static str>) {
     (numbers.iter().map(|x| x.to_bits()).collect(), is_anomaly, reason.map(|r| r.code))
 }
 
-fn assert_same(method: Method, case: &str, one: &[Reading], other: &[Reading]) {
+fn assert_same(subject: Subject, case: &str, one: &[Reading], other: &[Reading]) {
     assert_eq!(one.len(), other.len());
     for (i, (a, b)) in one.iter().zip(other).enumerate() {
-        assert_eq!(bits(a), bits(b), "{method}, {case}, sample {i}");
+        assert_eq!(bits(a), bits(b), "{subject}, {case}, sample {i}");
     }
 }
 
-/// Runs `check` for every method and case.
-fn for_all(check: impl Fn(Method, &str, &[(Micros, f64)])) {
-    for method in Method::ALL {
-        for (case, series) in cases() {
-            check(method, case, &series);
+/// Runs `check` for every subject and case.
+fn for_all(check: impl Fn(Subject, &str, &[(Micros, f64)])) {
+    let cases = cases();
+    for subject in SUBJECTS {
+        for (case, series) in &cases {
+            check(subject, case, series);
         }
     }
 }
@@ -106,15 +152,16 @@ fn case(name: &str) -> Series {
     cases().into_iter().find(|(case, _)| *case == name).unwrap().1
 }
 
-fn judges_values(method: Method) -> bool {
-    method != Method::Gap
+#[test]
+fn every_method_is_a_subject() {
+    assert!(Method::ALL.iter().all(|method| SUBJECTS.iter().any(|subject| subject.method == *method)));
 }
 
 #[test]
 fn every_reading_is_well_formed() {
-    for_all(|method, case, series| {
-        for (i, reading) in readings(method, series).iter().enumerate() {
-            let place = format!("{method}, {case}, sample {i}: {reading:?}");
+    for_all(|subject, case, series| {
+        for (i, reading) in subject.readings(series).iter().enumerate() {
+            let place = format!("{subject}, {case}, sample {i}: {reading:?}");
             assert!((0.0..=MAX_SCORE).contains(&reading.score), "{place}");
             assert_eq!(reading.is_anomaly, reading.score >= 1.0, "{place}");
             assert_eq!(reading.is_anomaly, reading.reason.is_some(), "{place}");
@@ -128,144 +175,229 @@ fn every_reading_is_well_formed() {
 
 #[test]
 fn nothing_looks_ahead() {
-    for_all(|method, case, series| {
-        let whole = readings(method, series);
+    for_all(|subject, case, series| {
+        let whole = subject.readings(series);
         for end in [1, 2, 20, 101, 700, 701, 1301] {
             let end = end.min(series.len());
-            assert_same(method, case, &readings(method, &series[..end]), &whole[..end]);
+            assert_same(subject, case, &subject.readings(&series[..end]), &whole[..end]);
         }
     });
 }
 
 #[test]
 fn a_restored_detector_goes_on_bit_for_bit() {
-    for_all(|method, case, series| {
-        let whole = readings(method, series);
+    for_all(|subject, case, series| {
+        let whole = subject.readings(series);
         for cut in [0, 1, 7, 99, 130, 350, 701, 1234] {
             let cut = cut.min(series.len());
-            let mut saved = detector(method);
+            let mut saved = subject.detector();
             series[..cut].iter().for_each(|&(time, value)| {
                 saved.update(time, value);
             });
             let bytes = saved.save();
             let mut restored = AnyDetector::restore(&bytes).unwrap();
-            assert_eq!(restored.save(), bytes, "{method}, {case}, cut at {cut}");
+            assert_eq!(restored.save(), bytes, "{subject}, {case}, cut at {cut}");
             let rest: Vec<Reading> = series[cut..].iter().map(|&(time, value)| restored.update(time, value)).collect();
-            assert_same(method, case, &rest, &whole[cut..]);
+            assert_same(subject, case, &rest, &whole[cut..]);
         }
     });
 }
 
 #[test]
 fn states_are_small() {
-    for_all(|method, case, series| {
-        let mut detector = detector(method);
+    for_all(|subject, case, series| {
+        let mut detector = subject.detector();
         series.iter().for_each(|&(time, value)| {
             detector.update(time, value);
         });
-        let most = if method == Method::RangeNovelty { 16 * 1024 } else { 1024 };
+        let most = if subject.method == Method::RangeNovelty { 16 * 1024 } else { 1024 };
         let bytes = detector.save().len();
-        assert!(bytes <= most, "{method}, {case}: {bytes} bytes");
+        assert!(bytes <= most, "{subject}, {case}: {bytes} bytes");
     });
 }
 
 #[test]
 fn a_missing_value_is_not_an_anomaly_and_teaches_nothing() {
-    for method in Method::ALL.into_iter().filter(|&m| judges_values(m)) {
+    for subject in SUBJECTS.into_iter().filter(|s| s.judges_values()) {
         for name in ["NaN at first", "NaN now and then", "only NaN"] {
             let series = case(name);
             let (missing, present): (Vec<_>, Vec<_>) =
-                series.iter().zip(readings(method, &series)).partition(|(sample, _)| sample.1.is_nan());
-            assert!(missing.iter().all(|(_, reading)| reading.score == 0.0), "{method}, {name}");
+                series.iter().zip(subject.readings(&series)).partition(|(sample, _)| sample.1.is_nan());
+            assert!(missing.iter().all(|(_, reading)| reading.score == 0.0), "{subject}, {name}");
             let (samples, with_nan): (Series, Vec<Reading>) = present.into_iter().map(|(s, r)| (*s, r)).unzip();
-            assert_same(method, name, &readings(method, &samples), &with_nan);
+            assert_same(subject, name, &subject.readings(&samples), &with_nan);
         }
     }
 }
 
 #[test]
 fn an_infinity_is_a_fault_that_teaches_nothing() {
-    for method in Method::ALL.into_iter().filter(|&m| judges_values(m)) {
+    for subject in SUBJECTS.into_iter().filter(|s| s.judges_values()) {
         for (name, at) in [("infinite at first", 0), ("infinite later", 700)] {
             let mut series = case(name);
-            let mut with = readings(method, &series);
+            let mut with = subject.readings(&series);
             let reading = with.remove(at);
-            assert_eq!((reading.score, reading.reason.unwrap().code), (MAX_SCORE, "infinite"), "{method}");
+            assert_eq!((reading.score, reading.reason.unwrap().code), (MAX_SCORE, "infinite"), "{subject}");
             series.remove(at);
-            assert_same(method, name, &readings(method, &series), &with);
+            assert_same(subject, name, &subject.readings(&series), &with);
         }
     }
 }
 
 #[test]
 fn float_noise_on_a_constant_is_not_an_anomaly() {
-    for method in Method::ALL {
+    for subject in SUBJECTS {
         for name in ["constant", "zero", "constant with float noise"] {
-            assert!(readings(method, &case(name)).iter().all(|r| r.score == 0.0), "{method}, {name}");
+            assert!(subject.readings(&case(name)).iter().all(|r| r.score == 0.0), "{subject}, {name}");
         }
     }
 }
 
 #[test]
 fn only_the_gap_detector_sees_a_hole() {
-    for method in Method::ALL {
-        let at_the_hole = readings(method, &case("missing samples"))[300];
+    for subject in SUBJECTS {
+        let at_the_hole = subject.readings(&case("missing samples"))[300];
         let code = at_the_hole.reason.map(|r| r.code);
-        assert_eq!(code == Some("gap"), method == Method::Gap, "{method}");
+        assert_eq!(code == Some("gap"), subject.method == Method::Gap, "{subject}");
     }
 }
 
 #[test]
 fn samples_are_judged_in_the_order_of_arrival() {
-    for method in Method::ALL {
-        assert!(readings(method, &case("backward times"))[1100..].iter().all(|r| !r.is_anomaly), "{method}");
-        let duplicates = readings(method, &case("duplicate times"));
-        assert!(duplicates[600..].iter().all(|r| !r.is_anomaly), "{method}");
+    for subject in SUBJECTS {
+        assert!(subject.readings(&case("backward times"))[1100..].iter().all(|r| !r.is_anomaly), "{subject}");
+        let duplicates = subject.readings(&case("duplicate times"));
+        assert!(duplicates[1200..].iter().all(|r| !r.is_anomaly), "{subject}");
     }
 }
 
 #[test]
 fn the_first_samples_are_as_usual() {
-    for method in Method::ALL.into_iter().filter(|&m| m != Method::Limits) {
+    for subject in SUBJECTS.into_iter().filter(|s| !s.is_limit()) {
         let first = every_step((0..15).map(|i| if i == 3 { 500.0 } else { usual(i) }));
-        assert!(readings(method, &first).iter().all(|r| r.score == 0.0), "{method}");
+        assert!(subject.readings(&first).iter().all(|r| r.score == 0.0), "{subject}");
     }
 }
 
 #[test]
+fn before_it_has_warmed_up_a_detector_does_not_ring() {
+    for_all(|subject, case, series| {
+        let mut detector = subject.detector();
+        let mut warm_before = false;
+        for (i, &(time, value)) in series.iter().enumerate() {
+            let reading = detector.update(time, value);
+            let infinite = reading.reason.is_some_and(|reason| reason.code == "infinite");
+            assert!(
+                warm_before || infinite || reading.score == 0.0 || subject.method == Method::Limits,
+                "{subject}, {case}, sample {i}"
+            );
+            warm_before = detector.warmed_up();
+        }
+        assert!(case != "as usual" || warm_before, "{subject}");
+    });
+}
+
+#[test]
+fn samples_at_once_are_judged_as_one_by_one() {
+    for_all(|subject, case, series| {
+        let (times, values): (Vec<Micros>, Vec<f64>) = series.iter().copied().unzip();
+        let n = series.len();
+        let (mut score, mut expected) = (vec![0.0; n], vec![0.0; n]);
+        let (mut lower, mut upper) = (vec![0.0; n], vec![0.0; n]);
+        let columns = Columns { score: &mut score, expected: &mut expected, lower: &mut lower, upper: &mut upper };
+        let mut detector = subject.detector();
+        detector.update_all(&times, &values, columns).unwrap();
+        for (i, reading) in subject.readings(series).iter().enumerate() {
+            let one = [reading.score, reading.expected, reading.lower, reading.upper].map(f64::to_bits);
+            let all = [score[i], expected[i], lower[i], upper[i]].map(f64::to_bits);
+            assert_eq!(one, all, "{subject}, {case}, sample {i}");
+        }
+    });
+}
+
+#[test]
+fn samples_at_once_need_room_for_each() {
+    let mut detector = SUBJECTS[0].detector();
+    let (mut short, mut long) = ([0.0; 1], [[0.0; 2]; 3]);
+    let [expected, lower, upper] = &mut long;
+    let columns = Columns { score: &mut short, expected, lower, upper };
+    assert_eq!(detector.update_all(&[1, 2], &[0.0, 0.0], columns), Err(LengthError));
+}
+
+/// A jump after two weeks, when every method knows the series, and what comes in the week after it.
+#[test]
 fn after_a_huge_jump_a_detector_finds_its_way_back() {
-    let back = |name: &str, method: Method| {
-        let mut series = case(name);
-        let end = series.len() as u64;
-        series.extend(every_step((0..end + 3000).map(usual)).drain(end as usize..));
-        series.push((series.last().unwrap().0 + STEP, 5_000_000.0));
-        readings(method, &series)
-    };
-    for name in ["huge jump up", "huge jump down"] {
-        for method in [Method::RangeNovelty, Method::RobustZ, Method::Limits] {
-            let readings = back(name, method);
-            assert!(readings[700].is_anomaly, "{method}, {name}");
-            assert!(readings[1000..4500].iter().all(|r| !r.is_anomaly), "{method}, {name}");
-            assert!(readings.last().unwrap().is_anomaly, "{method}, {name}");
+    const JUMP: u64 = 288 * 15 + 150;
+    for jump in [1e300, f64::MIN] {
+        let mut series = every_step((0..JUMP + 3000).map(|i| if i == JUMP { jump } else { usual(i) }));
+        let end = series.last().unwrap().0;
+        series.extend((1..=48).map(|i| (end + i * STEP, 5_000_000.0)));
+        for subject in SUBJECTS.into_iter().filter(|s| ![Method::FlatLine, Method::Gap].contains(&s.method)) {
+            let readings = subject.readings(&series);
+            let rings = |from: u64, to: u64| readings[from as usize..to as usize].iter().any(|r| r.is_anomaly);
+            assert!(subject.method == Method::Cusum || rings(JUMP, JUMP + 3), "{subject}, {jump}");
+            assert!(subject.is_late() || !rings(JUMP - 200, JUMP), "{subject}, {jump}");
+            assert!(!rings(JUMP + 300, JUMP + 3000), "{subject}, {jump}");
+            assert!(rings(JUMP + 3000, JUMP + 3048), "{subject}, {jump}");
+        }
+    }
+}
+
+/// Any values at any times, mostly of a kind that a series might have.
+fn any_series() -> impl Strategy<Value = Series> {
+    let step = prop_oneof![8 => Just(STEP), 2 => 0..3 * STEP, 1 => -STEP..40 * STEP];
+    let value = prop_oneof![8 => -10.0..50.0_f64, 2 => Just(7.0), 1 => any::<f64>()];
+    prop::collection::vec((step, value), 0..600).prop_map(|samples| {
+        let mut time = START;
+        let mut next = |step: Micros| {
+            time += step;
+            time
+        };
+        samples.into_iter().map(|(step, value)| (next(step), value)).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_series_makes_a_detector_look_ahead_or_resume_otherwise(
+        series in any_series(),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let cut = cut.index(series.len() + 1);
+        for subject in SUBJECTS {
+            let whole = subject.readings(&series);
+            prop_assert!(whole.iter().all(|reading| (0.0..=MAX_SCORE).contains(&reading.score)));
+            assert_same(subject, "prefix", &subject.readings(&series[..cut]), &whole[..cut]);
+            let mut saved = subject.detector();
+            series[..cut].iter().for_each(|&(time, value)| { saved.update(time, value); });
+            let mut restored = AnyDetector::restore(&saved.save()).unwrap();
+            let rest: Vec<Reading> = series[cut..].iter().map(|&(time, value)| restored.update(time, value)).collect();
+            assert_same(subject, "resumed", &rest, &whole[cut..]);
         }
     }
 }
 
 proptest! {
     #[test]
-    fn garbage_is_an_error_and_not_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), method in 0_u8..7) {
+    fn garbage_is_an_error_and_not_a_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        method in 0_u8..12,
+        version in 1_u8..3,
+    ) {
         let _ = AnyDetector::restore(&bytes);
-        let _ = AnyDetector::restore(&[&[method, 1], bytes.as_slice()].concat());
+        let _ = AnyDetector::restore(&[&[method, version], bytes.as_slice()].concat());
     }
 
     #[test]
     fn a_damaged_state_is_refused_or_goes_on_without_a_panic(
-        method in prop::sample::select(Method::ALL.to_vec()),
-        learned in 0_u64..500,
+        subject in prop::sample::select(SUBJECTS.to_vec()),
+        learned in 0_u64..1200,
         damages in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut in any::<Option<prop::sample::Index>>(),
     ) {
-        let mut whole = detector(method);
+        let mut whole = subject.detector();
         (0..learned).for_each(|i| { whole.update(START + i as i64 * STEP, usual(i)); });
         let mut bytes = whole.save();
         for (at, byte) in damages {

@@ -26,10 +26,27 @@ fn the_default_detector_rings_a_few_times_in_a_quiet_year() {
 fn an_ordinary_course_of_the_day_does_not_ring_the_simpler_detectors() {
     for (name, generator) in &SENSORS[..4] {
         let values = generator(&mut Random::new(12));
-        for method in [Method::RobustZ, Method::FlatLine, Method::Gap] {
+        for method in
+            [Method::RobustZ, Method::Ewma, Method::Seasonal, Method::FlatLine, Method::Gap, Method::RateOfChange]
+        {
             let count = alarms(method, &values).len();
-            assert!(count <= 2, "{method}, {name}: {count}");
+            assert!(count <= 4, "{method}, {name}: {count}");
         }
+    }
+}
+
+/// Temperature wanders with the weather and is not among them.
+#[test]
+fn a_leak_is_a_shift_and_an_ordinary_year_has_none() {
+    for (name, generator) in SENSORS[..2].iter().chain(&SENSORS[3..4]) {
+        let quiet = generator(&mut Random::new(14));
+        assert_eq!(alarms(Method::Cusum, &quiet), [0; 0], "{name}");
+        let leak = 90 * PER_DAY + 80;
+        let mean = quiet.iter().sum::<f64>() / quiet.len() as f64;
+        let mut values = quiet[..leak + 3 * PER_DAY].to_vec();
+        values[leak..].iter_mut().for_each(|value| *value += 0.3 * mean);
+        let rings = alarms(Method::Cusum, &values);
+        assert!(rings[0] >= leak && rings[0] < leak + PER_DAY / 4, "{name}: {}", rings[0] - leak);
     }
 }
 

@@ -1,8 +1,8 @@
 //! The figures behind the detectors' default alarm lines.
 //!
-//!     cargo run --release -p strata-series --example alarm_line [NAB_DIRECTORY]
+//!     cargo run --release -p strata-series --example alarm_line [NAB_DIRECTORY [METHOD]]
 //!
-//! Alarms in quiet years, faults noticed, and labelled windows of the Numenta Anomaly Benchmark found, by alarm line.
+//! Samples in alarm in quiet years, faults noticed, and labelled windows of the Numenta Anomaly Benchmark found, by alarm line.
 
 mod faults;
 mod nab;
@@ -28,7 +28,7 @@ struct Candidate {
     lines: &'static [f64],
 }
 
-const CANDIDATES: [Candidate; 4] = [
+const CANDIDATES: [Candidate; 14] = [
     Candidate {
         method: Method::RangeNovelty,
         options: &[],
@@ -36,13 +36,24 @@ const CANDIDATES: [Candidate; 4] = [
     },
     Candidate { method: Method::RobustZ, options: &[], lines: &[3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0] },
     Candidate { method: Method::RobustZ, options: &[("window", "96")], lines: &[3.5, 5.0, 6.0, 8.0, 12.0] },
+    Candidate { method: Method::Ewma, options: &[("line", "3")], lines: &[1.0] },
+    Candidate { method: Method::Ewma, options: &[("line", "4")], lines: &[1.0] },
+    Candidate { method: Method::Ewma, options: &[("line", "5")], lines: &[1.0] },
+    Candidate { method: Method::Ewma, options: &[("line", "6")], lines: &[1.0] },
+    Candidate { method: Method::Seasonal, options: &[], lines: &[4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0] },
+    Candidate { method: Method::Cusum, options: &[], lines: &[1.0] },
+    Candidate { method: Method::Cusum, options: &[("line", "40")], lines: &[1.0] },
+    Candidate { method: Method::Cusum, options: &[("season", "none")], lines: &[1.0] },
+    Candidate { method: Method::RateOfChange, options: &[], lines: &[1.0] },
+    Candidate { method: Method::RateOfChange, options: &[("ratio", "2")], lines: &[1.0] },
     Candidate { method: Method::FlatLine, options: &[], lines: &[1.0] },
 ];
 
-/// Scores in the raw unit of the method, in which its lines are given.
+/// Scores in the unit in which the candidate's lines are given: the raw unit of the method where a line does not change what
+/// is learned, else the score.
 fn scores(candidate: &Candidate, series: impl IntoIterator<Item = (Micros, f64)>) -> Vec<f64> {
     let mut pairs = candidate.options.to_vec();
-    if matches!(candidate.method, Method::RangeNovelty | Method::RobustZ) {
+    if matches!(candidate.method, Method::RangeNovelty | Method::RobustZ | Method::Seasonal) {
         pairs.push(("line", "1"));
     }
     let options = Options::from_pairs(pairs).expect("the options are written above");
@@ -61,7 +72,7 @@ fn row(name: &str, cells: impl IntoIterator<Item = String>) {
 }
 
 fn quiet_years(candidate: &Candidate) {
-    println!("alarms in a quiet year (mean of {YEARS}) / of them after the first 30 days");
+    println!("samples in alarm in a quiet year (mean of {YEARS}) / of them after the first 30 days");
     for (name, generator) in SENSORS.iter().chain(&NOISE) {
         let mut counts = vec![(0, 0); candidate.lines.len()];
         for seed in 0..YEARS {
@@ -117,14 +128,15 @@ fn benchmark_windows(candidate: &Candidate, files: &[nab::File]) {
                 alarms.iter().filter(|&&i| i >= file.probation() && !file.windows.iter().any(|w| within(i, w))).count();
         }
     }
-    println!("benchmark: windows found, of {windows} / alarms outside per 30 days");
+    println!("benchmark: windows found, of {windows} / samples in alarm outside per 30 days");
     let cells = found.iter().zip(&outside).map(|(f, o)| format!("{f}/{:.2}", *o as f64 * 30.0 / days));
     row("", cells);
 }
 
 fn main() -> Result<()> {
     let files = std::env::args().nth(1).map(|root| nab::read(Path::new(&root))).transpose()?;
-    for candidate in &CANDIDATES {
+    let only = std::env::args().nth(2);
+    for candidate in CANDIDATES.iter().filter(|c| only.as_deref().is_none_or(|method| method == c.method.name())) {
         println!("\n{} {:?}", candidate.method, candidate.options);
         row("alarm line", candidate.lines.iter().map(f64::to_string));
         quiet_years(candidate);

@@ -15,9 +15,9 @@
 //! | ±infinity | A fault of the source: [`MAX_SCORE`], reason `infinite`, nothing is learned. The gap detector judges times only, so to it an infinity is a value that arrived. |
 //! | \|value\| > 1e150 | Taken as ±1e150, so that no arithmetic overflows. |
 //! | a value within 1e-12 of the one before, relatively | Float noise: taken as the value before. A constant series with float noise scores 0. |
-//! | missing samples | Windows count samples, so a hole in time is simply not seen, except by the gap detector. |
-//! | a time equal to or before the last one | The sample is judged in the order of arrival like any other; where a detector uses the time that passed, none did. |
-//! | the first samples | Score 0 until the detector has seen as many as it needs (its own documentation says how many). Hard limits need none. |
+//! | missing samples | Windows count samples, so a hole in time is simply not seen, except by the gap detector. Rates of change are taken over the time that passed; a range-novelty bank with an `interval` bridges short holes. |
+//! | a time equal to or before the last one | The sample is judged in the order of arrival like any other; where a detector uses the time that passed, none did (a rate of change is then not judged). |
+//! | the first samples | Score 0 until the detector has seen as many as it needs (its own documentation says how many, `warmed_up` whether it has). Hard limits need none. |
 //! | a huge jump | A finite score. What is learned from one sample is bounded, so that the detector finds its way back. |
 
 use crate::bytes::{DecodeError, Reader, put_f64};
@@ -93,6 +93,19 @@ impl Band {
     }
 }
 
+/// Room for the numbers of readings, one place per sample; `score >= 1` is an anomaly.
+#[derive(Debug)]
+pub struct Columns<'a> {
+    pub score: &'a mut [f64],
+    pub expected: &'a mut [f64],
+    pub lower: &'a mut [f64],
+    pub upper: &'a mut [f64],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("times, values and readings differ in length")]
+pub struct LengthError;
+
 /// A streaming detector of one series.
 pub trait Detector: Sized {
     const METHOD: Method;
@@ -102,6 +115,26 @@ pub trait Detector: Sized {
 
     /// Judges one sample, then learns from it.
     fn update(&mut self, time: Micros, value: f64) -> Reading;
+
+    /// Judges samples that follow each other; times, values and all of `readings` have one length.
+    fn update_all(&mut self, times: &[Micros], values: &[f64], readings: Columns<'_>) -> Result<(), LengthError> {
+        let Columns { score, expected, lower, upper } = readings;
+        let samples = times.len();
+        if [values.len(), score.len(), expected.len(), lower.len(), upper.len()].iter().any(|&len| len != samples) {
+            return Err(LengthError);
+        }
+        for i in 0..samples {
+            let reading = self.update(times[i], values[i]);
+            score[i] = reading.score;
+            expected[i] = reading.expected;
+            lower[i] = reading.lower;
+            upper[i] = reading.upper;
+        }
+        Ok(())
+    }
+
+    /// False while every score is 0 (or that of an infinity) because too few samples were seen.
+    fn warmed_up(&self) -> bool;
 
     /// Settings and state: a byte for the method, one for the version of its format, then the method's own bytes.
     fn save(&self) -> Vec<u8>;

@@ -61,7 +61,7 @@ struct Habit {
 
 impl Habit {
     fn learn(&mut self, length: f64, keep: f64) {
-        let faded = keep.powf(length);
+        let faded = if length == 1.0 { keep } else { keep.powf(length) };
         self.samples = self.samples * faded + length;
         self.runs = self.runs * faded + 1.0;
         self.longest = (self.longest * faded).max(length);
@@ -95,10 +95,13 @@ impl FlatLine {
         }
     }
 
-    /// Score of a run and the usual length, NaN while it is not known.
+    /// Score of a run and the usual length, NaN while it is not known or the run too short to matter.
     fn judge(&self, run: Run) -> (f64, f64) {
+        if run.length < u64::from(self.settings.min_run) {
+            return (0.0, f64::NAN);
+        }
         let habit = if run.value == 0.0 { &self.zero } else { &self.other };
-        if self.zero.samples + self.other.samples < WARM {
+        if !self.warmed_up() {
             return (0.0, f64::NAN);
         }
         let by_chance = 1.0 + self.settings.probability.ln() / habit.repeating().ln();
@@ -155,6 +158,10 @@ impl Detector for FlatLine {
             return Band::UNKNOWN.as_usual();
         }
         Band::UNKNOWN.reading(score, Reason::new("flat_line", run.length as f64, 1.0, usual))
+    }
+
+    fn warmed_up(&self) -> bool {
+        self.zero.samples + self.other.samples >= WARM
     }
 
     fn save(&self) -> Vec<u8> {

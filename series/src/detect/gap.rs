@@ -12,11 +12,12 @@ use crate::detect::{Detector, Method, OptionError, Options, Reading, Reason};
 use crate::time::{MICROS_PER_SECOND, Micros};
 
 const VERSION: u8 = 1;
-const MAX_WINDOW: u32 = 256;
+/// Keeps the state below 1 KiB at intervals of up to nine hours.
+const MAX_WINDOW: u32 = 160;
 /// Intervals needed before a gap can be judged.
 const WARM: usize = 16;
 
-/// Options: `factor` (of the usual longest interval, default 3), `window` (remembered intervals, 16 to 256, default 64),
+/// Options: `factor` (of the usual longest interval, default 3), `window` (remembered intervals, 16 to 160, default 64),
 /// `interval` (a duration: the known interval, in which case nothing is learned and the first gap is judged).
 ///
 /// The score is the time since the last value over the allowed time. A sample gets the score of the gap that it ends; a
@@ -30,11 +31,36 @@ pub struct Gap {
     last: Option<Micros>,
     /// The last intervals in microseconds, oldest first.
     intervals: VecDeque<Micros>,
+    longest: Longest,
+}
+
+/// The two longest of the remembered intervals.
+#[derive(Debug, Clone, Copy, Default)]
+struct Longest {
+    first: Micros,
+    second: Micros,
+}
+
+impl Longest {
+    fn add(&mut self, interval: Micros) {
+        if interval > self.first {
+            (self.first, self.second) = (interval, self.first);
+        } else if interval > self.second {
+            self.second = interval;
+        }
+    }
 }
 
 impl Gap {
     fn new(factor: f64, window: u32, interval: Option<Micros>) -> Gap {
-        Gap { factor, window: window as usize, interval, last: None, intervals: VecDeque::new() }
+        Gap {
+            factor,
+            window: window as usize,
+            interval,
+            last: None,
+            intervals: VecDeque::new(),
+            longest: Longest::default(),
+        }
     }
 
     /// The longest pause, in microseconds, that is still usual.
@@ -45,22 +71,20 @@ impl Gap {
         if self.intervals.len() < WARM {
             return None;
         }
-        let (mut longest, mut second) = (0, 0);
-        for &interval in &self.intervals {
-            if interval > longest {
-                (longest, second) = (interval, longest);
-            } else if interval > second {
-                second = interval;
-            }
-        }
-        Some(self.factor * second as f64)
+        Some(self.factor * self.longest.second as f64)
     }
 
     fn learn(&mut self, interval: Micros) {
-        if self.intervals.len() == self.window {
-            self.intervals.pop_front();
-        }
+        let forgotten = if self.intervals.len() == self.window { self.intervals.pop_front() } else { None };
         self.intervals.push_back(interval);
+        match forgotten {
+            Some(old) if old == interval => {}
+            Some(old) if old >= self.longest.second => {
+                self.longest = Longest::default();
+                self.intervals.iter().for_each(|&interval| self.longest.add(interval));
+            }
+            _ => self.longest.add(interval),
+        }
     }
 }
 
@@ -96,6 +120,10 @@ impl Detector for Gap {
         let score = if passed as f64 > allowed { passed as f64 / allowed } else { 0.0 };
         let seconds = |micros: f64| micros / MICROS_PER_SECOND as f64;
         Band::UNKNOWN.reading(score, Reason::new("gap", seconds(passed as f64), 0.0, seconds(allowed)))
+    }
+
+    fn warmed_up(&self) -> bool {
+        self.last.is_some() && (self.interval.is_some() || self.intervals.len() >= WARM)
     }
 
     fn save(&self) -> Vec<u8> {
@@ -174,6 +202,18 @@ mod tests {
         assert_eq!(gap.update(101 * STEP, f64::NAN).score, 0.0);
         assert!(gap.update(110 * STEP, f64::NAN).is_anomaly);
         assert!(gap.update(111 * STEP, 1.0).is_anomaly);
+    }
+
+    #[test]
+    fn what_is_allowed_is_the_second_longest_of_the_window() {
+        let mut gap = Gap::new(1.0, 16, None);
+        for i in 0..500_i64 {
+            gap.learn(1 + i * i * 31 % 23);
+            let mut sorted: Vec<Micros> = gap.intervals.iter().copied().collect();
+            sorted.sort_unstable_by(|a, b| b.cmp(a));
+            assert_eq!(gap.longest.first, sorted[0]);
+            assert_eq!(gap.longest.second, sorted.get(1).copied().unwrap_or(0));
+        }
     }
 
     #[test]

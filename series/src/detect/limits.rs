@@ -7,7 +7,11 @@ use crate::time::Micros;
 
 const VERSION: u8 = 1;
 
-/// Options: `lower`, `upper`, at least one of them. A value on a limit is allowed. Within the limits the score is 0; beyond
+/// Names of limits and the limits: what operators of water networks take for invalid readings.
+const PRESETS: [(&str, f64, f64); 2] = [("flow_rate", 0.0, 10_000.0), ("pressure", 0.0, 50.0)];
+
+/// Options: `lower`, `upper`, in the unit of the series, or `preset` (`flow_rate`: 0 to 10 000, in l/s; `pressure`: 0 to 50,
+/// in bar), of which a given `lower` or `upper` replaces an end; at least one of the three. A value on a limit is allowed. Within the limits the score is 0; beyond
 /// one it is 1 plus the excess in units of the distance between the limits (of the limit's own magnitude, at least 1, if
 /// there is only one). It learns nothing, so it judges from the first sample.
 #[derive(Debug, Clone)]
@@ -31,11 +35,13 @@ impl Detector for Limits {
 
     fn from_options(options: &Options) -> Result<Limits, OptionError> {
         let mut reader = options.of(Method::Limits);
-        let lower = reader.optional_number("lower", -1e150..=1e150)?;
-        let upper = reader.optional_number("upper", -1e150..=1e150)?;
+        let preset = reader.optional_choice("preset", &PRESETS.map(|(name, _, _)| name))?;
+        let preset = PRESETS.into_iter().find(|(name, _, _)| Some(*name) == preset);
+        let lower = reader.optional_number("lower", -1e150..=1e150)?.or(preset.map(|(_, lower, _)| lower));
+        let upper = reader.optional_number("upper", -1e150..=1e150)?.or(preset.map(|(_, _, upper)| upper));
         reader.finish()?;
         match (lower, upper) {
-            (None, None) => Err(OptionError::Combination("limits needs the option \"lower\" or \"upper\"")),
+            (None, None) => Err(OptionError::Combination("limits needs the option \"lower\", \"upper\" or \"preset\"")),
             (Some(lower), Some(upper)) if lower >= upper => {
                 Err(OptionError::Combination("the option \"lower\" of limits must be below \"upper\""))
             }
@@ -60,6 +66,10 @@ impl Detector for Limits {
             return band.as_usual();
         };
         band.reading(1.0 + excess / self.unit(), Reason::new(code, x, lower, upper))
+    }
+
+    fn warmed_up(&self) -> bool {
+        true
     }
 
     fn save(&self) -> Vec<u8> {
@@ -106,6 +116,15 @@ mod tests {
         let mut limits = limits(&[("upper", "50")]).unwrap();
         assert_eq!(limits.update(0, -1e9).score, 0.0);
         assert_eq!(limits.update(0, 100.0).score, 2.0);
+    }
+
+    #[test]
+    fn a_preset_has_the_limits_of_operators_and_yields_to_given_ones() {
+        let mut flow = limits(&[("preset", "flow_rate")]).unwrap();
+        assert_eq!([-0.1, 0.0, 10_000.0, 10_000.1].map(|x| flow.update(0, x).is_anomaly), [true, false, false, true]);
+        let mut pressure = limits(&[("preset", "pressure"), ("upper", "16")]).unwrap();
+        assert_eq!([-0.1, 0.0, 16.0, 16.1].map(|x| pressure.update(0, x).is_anomaly), [true, false, false, true]);
+        assert!(limits(&[("preset", "voltage")]).is_err());
     }
 
     #[test]

@@ -3,20 +3,37 @@
 use std::fmt;
 
 use crate::bytes::DecodeError;
-use crate::detect::{Detector, FlatLine, Gap, Limits, OptionError, Options, RangeNovelty, Reading, RobustZ};
+use crate::detect::{
+    Columns, Cusum, Detector, Ewma, FlatLine, Gap, LengthError, Limits, OptionError, Options, RangeNovelty,
+    RateOfChange, Reading, RobustZ, Seasonal,
+};
 use crate::time::Micros;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
     RangeNovelty,
     RobustZ,
-    Limits,
+    Ewma,
+    Cusum,
+    Seasonal,
     FlatLine,
     Gap,
+    RateOfChange,
+    Limits,
 }
 
 impl Method {
-    pub const ALL: [Method; 5] = [Method::RangeNovelty, Method::RobustZ, Method::Limits, Method::FlatLine, Method::Gap];
+    pub const ALL: [Method; 9] = [
+        Method::RangeNovelty,
+        Method::RobustZ,
+        Method::Ewma,
+        Method::Cusum,
+        Method::Seasonal,
+        Method::FlatLine,
+        Method::Gap,
+        Method::RateOfChange,
+        Method::Limits,
+    ];
 
     /// Reads a name in any case, with `_` or `-` between its words.
     pub fn parse(name: &str) -> Result<Method, OptionError> {
@@ -31,9 +48,13 @@ impl Method {
         match self {
             Method::RangeNovelty => "range_novelty",
             Method::RobustZ => "robust_z",
-            Method::Limits => "limits",
+            Method::Ewma => "ewma",
+            Method::Cusum => "cusum",
+            Method::Seasonal => "seasonal",
             Method::FlatLine => "flat_line",
             Method::Gap => "gap",
+            Method::RateOfChange => "rate_of_change",
+            Method::Limits => "limits",
         }
     }
 
@@ -45,6 +66,10 @@ impl Method {
             Method::Limits => 3,
             Method::FlatLine => 4,
             Method::Gap => 5,
+            Method::Ewma => 6,
+            Method::Cusum => 7,
+            Method::Seasonal => 8,
+            Method::RateOfChange => 9,
         }
     }
 }
@@ -69,9 +94,30 @@ pub enum AnyDetector {
     // several kilobytes, where the others take a few hundred bytes
     RangeNovelty(Box<RangeNovelty>),
     RobustZ(RobustZ),
-    Limits(Limits),
+    Ewma(Box<Ewma>),
+    Cusum(Box<Cusum>),
+    Seasonal(Box<Seasonal>),
     FlatLine(FlatLine),
     Gap(Gap),
+    RateOfChange(RateOfChange),
+    Limits(Limits),
+}
+
+/// Evaluates an expression in which `$detector` is the detector of whatever method it is.
+macro_rules! each {
+    ($any:expr, $detector:ident => $result:expr) => {
+        match $any {
+            AnyDetector::RangeNovelty($detector) => $result,
+            AnyDetector::RobustZ($detector) => $result,
+            AnyDetector::Ewma($detector) => $result,
+            AnyDetector::Cusum($detector) => $result,
+            AnyDetector::Seasonal($detector) => $result,
+            AnyDetector::FlatLine($detector) => $result,
+            AnyDetector::Gap($detector) => $result,
+            AnyDetector::RateOfChange($detector) => $result,
+            AnyDetector::Limits($detector) => $result,
+        }
+    };
 }
 
 impl AnyDetector {
@@ -79,9 +125,13 @@ impl AnyDetector {
         Ok(match method {
             Method::RangeNovelty => AnyDetector::RangeNovelty(Box::new(RangeNovelty::from_options(options)?)),
             Method::RobustZ => AnyDetector::RobustZ(RobustZ::from_options(options)?),
-            Method::Limits => AnyDetector::Limits(Limits::from_options(options)?),
+            Method::Ewma => AnyDetector::Ewma(Box::new(Ewma::from_options(options)?)),
+            Method::Cusum => AnyDetector::Cusum(Box::new(Cusum::from_options(options)?)),
+            Method::Seasonal => AnyDetector::Seasonal(Box::new(Seasonal::from_options(options)?)),
             Method::FlatLine => AnyDetector::FlatLine(FlatLine::from_options(options)?),
             Method::Gap => AnyDetector::Gap(Gap::from_options(options)?),
+            Method::RateOfChange => AnyDetector::RateOfChange(RateOfChange::from_options(options)?),
+            Method::Limits => AnyDetector::Limits(Limits::from_options(options)?),
         })
     }
 
@@ -89,32 +139,34 @@ impl AnyDetector {
         match self {
             AnyDetector::RangeNovelty(_) => Method::RangeNovelty,
             AnyDetector::RobustZ(_) => Method::RobustZ,
-            AnyDetector::Limits(_) => Method::Limits,
+            AnyDetector::Ewma(_) => Method::Ewma,
+            AnyDetector::Cusum(_) => Method::Cusum,
+            AnyDetector::Seasonal(_) => Method::Seasonal,
             AnyDetector::FlatLine(_) => Method::FlatLine,
             AnyDetector::Gap(_) => Method::Gap,
+            AnyDetector::RateOfChange(_) => Method::RateOfChange,
+            AnyDetector::Limits(_) => Method::Limits,
         }
     }
 
     /// See [`Detector::update`].
     pub fn update(&mut self, time: Micros, value: f64) -> Reading {
-        match self {
-            AnyDetector::RangeNovelty(detector) => detector.update(time, value),
-            AnyDetector::RobustZ(detector) => detector.update(time, value),
-            AnyDetector::Limits(detector) => detector.update(time, value),
-            AnyDetector::FlatLine(detector) => detector.update(time, value),
-            AnyDetector::Gap(detector) => detector.update(time, value),
-        }
+        each!(self, detector => detector.update(time, value))
+    }
+
+    /// See [`Detector::update_all`]: as [`AnyDetector::update`] for each sample, with one look at the method for all.
+    pub fn update_all(&mut self, times: &[Micros], values: &[f64], readings: Columns<'_>) -> Result<(), LengthError> {
+        each!(self, detector => detector.update_all(times, values, readings))
+    }
+
+    /// See [`Detector::warmed_up`].
+    pub fn warmed_up(&self) -> bool {
+        each!(self, detector => detector.warmed_up())
     }
 
     /// See [`Detector::save`].
     pub fn save(&self) -> Vec<u8> {
-        match self {
-            AnyDetector::RangeNovelty(detector) => detector.save(),
-            AnyDetector::RobustZ(detector) => detector.save(),
-            AnyDetector::Limits(detector) => detector.save(),
-            AnyDetector::FlatLine(detector) => detector.save(),
-            AnyDetector::Gap(detector) => detector.save(),
-        }
+        each!(self, detector => detector.save())
     }
 
     /// Restores a detector of whatever method the bytes say.
@@ -127,9 +179,13 @@ impl AnyDetector {
         Ok(match method {
             Method::RangeNovelty => AnyDetector::RangeNovelty(Box::new(RangeNovelty::restore(bytes)?)),
             Method::RobustZ => AnyDetector::RobustZ(RobustZ::restore(bytes)?),
-            Method::Limits => AnyDetector::Limits(Limits::restore(bytes)?),
+            Method::Ewma => AnyDetector::Ewma(Box::new(Ewma::restore(bytes)?)),
+            Method::Cusum => AnyDetector::Cusum(Box::new(Cusum::restore(bytes)?)),
+            Method::Seasonal => AnyDetector::Seasonal(Box::new(Seasonal::restore(bytes)?)),
             Method::FlatLine => AnyDetector::FlatLine(FlatLine::restore(bytes)?),
             Method::Gap => AnyDetector::Gap(Gap::restore(bytes)?),
+            Method::RateOfChange => AnyDetector::RateOfChange(RateOfChange::restore(bytes)?),
+            Method::Limits => AnyDetector::Limits(Limits::restore(bytes)?),
         })
     }
 }
@@ -156,7 +212,8 @@ mod tests {
     fn an_unknown_method_is_answered_with_the_known_ones() {
         assert_eq!(
             Method::parse("z_score").unwrap_err().to_string(),
-            "unknown detection method \"z_score\"; there are range_novelty, robust_z, limits, flat_line, gap"
+            "unknown detection method \"z_score\"; there are range_novelty, robust_z, ewma, cusum, seasonal, \
+             flat_line, gap, rate_of_change, limits"
         );
         assert_eq!(Method::parse("Robust-Z"), Ok(Method::RobustZ));
     }

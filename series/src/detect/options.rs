@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::detect::Method;
-use crate::time::{Micros, parse_duration};
+use crate::time::{MICROS_PER_HOUR, Micros, parse_duration};
 
 /// Names and values as they were given, each name once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum OptionError {
     Integer { name: &'static str, value: String },
     #[error("option \"{name}\" needs a duration such as 5m or 30s, not \"{value}\"")]
     Duration { name: &'static str, value: String },
+    #[error("option \"{name}\" needs one of {known}, not \"{value}\"")]
+    Choice { name: &'static str, value: String, known: String },
     #[error("option \"{name}\" must be between {min} and {max}, not {value}")]
     Range { name: &'static str, value: String, min: f64, max: f64 },
     #[error("{0}")]
@@ -125,6 +127,64 @@ impl<'a> OptionReader<'a> {
         parse_duration(text).map(Some).map_err(|_| OptionError::Duration { name, value: shortened(text) })
     }
 
+    /// One of `known`, in any case; the first of them if it is not given.
+    pub(crate) fn choice(&mut self, name: &'static str, known: &[&'static str]) -> Result<&'static str, OptionError> {
+        Ok(self.optional_choice(name, known)?.unwrap_or(known[0]))
+    }
+
+    pub(crate) fn optional_choice(
+        &mut self,
+        name: &'static str,
+        known: &[&'static str],
+    ) -> Result<Option<&'static str>, OptionError> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        match known.iter().find(|choice| choice.eq_ignore_ascii_case(text)) {
+            Some(choice) => Ok(Some(choice)),
+            None => Err(OptionError::Choice { name, value: shortened(text), known: known.join(", ") }),
+        }
+    }
+
+    /// A count of samples, given as such or, where the interval between samples is known, as a length of time.
+    pub(crate) fn samples(
+        &mut self,
+        name: &'static str,
+        default: u32,
+        range: RangeInclusive<u32>,
+        interval: Option<Micros>,
+    ) -> Result<u32, OptionError> {
+        let text = self.options.get(name).map(str::trim);
+        match (interval, text.map(parse_duration)) {
+            (Some(interval), Some(Ok(duration))) => {
+                self.known.push(name);
+                let samples = (duration as f64 / interval as f64).round();
+                let (min, max) = (f64::from(*range.start()), f64::from(*range.end()));
+                if !(min..=max).contains(&samples) {
+                    return Err(out_of_range(name, &format!("{samples} intervals"), min, max));
+                }
+                Ok(samples as u32)
+            }
+            _ => self.integer(name, default, range),
+        }
+    }
+
+    /// The option `half_life`: a number of samples, 24 000 by default, or a length of time where the interval is known.
+    pub(crate) fn half_life(&mut self, interval: Option<Micros>) -> Result<f64, OptionError> {
+        let text = self.options.get("half_life").map(str::trim);
+        match (interval, text.map(parse_duration)) {
+            (Some(interval), Some(Ok(duration))) => {
+                self.known.push("half_life");
+                Ok((duration as f64 / interval as f64).clamp(10.0, 1e9))
+            }
+            _ => self.number("half_life", 24_000.0, 10.0..=1e9),
+        }
+    }
+
+    /// The option `utc_offset`: local time minus UTC, given in hours.
+    pub(crate) fn utc_offset(&mut self) -> Result<Micros, OptionError> {
+        let hours = self.number("utc_offset", 0.0, -14.0..=14.0)?;
+        Ok((hours * MICROS_PER_HOUR as f64) as Micros)
+    }
+
     /// Refuses options that were not asked for.
     pub(crate) fn finish(self) -> Result<(), OptionError> {
         match self.options.iter().find(|(name, _)| !self.known.contains(name)) {
@@ -179,5 +239,32 @@ mod tests {
         assert_eq!(message(&[("window", "8.5")]), "option \"window\" needs a whole number, not \"8.5\"");
         assert_eq!(message(&[("interval", "5")]), "option \"interval\" needs a duration such as 5m or 30s, not \"5\"");
         assert_eq!(message(&[("window", "8"), ("WINDOW", "9")]), "option \"window\" is given twice");
+    }
+
+    #[test]
+    fn a_choice_is_one_of_those_known() {
+        let read = |value: &str| {
+            let options = Options::from_pairs([("season", value)]).unwrap();
+            let choice = options.of(Method::Cusum).choice("season", &["day", "none"]);
+            choice.map_err(|error| error.to_string())
+        };
+        assert_eq!(read("None"), Ok("none"));
+        assert_eq!(read("year"), Err("option \"season\" needs one of day, none, not \"year\"".to_owned()));
+    }
+
+    #[test]
+    fn a_count_of_samples_may_be_a_length_of_time_if_the_interval_is_known() {
+        let read = |value: &str, interval: Option<Micros>| {
+            let options = Options::from_pairs([("warm", value)]).unwrap();
+            options.of(Method::RangeNovelty).samples("warm", 100, 21..=1000, interval).map_err(|e| e.to_string())
+        };
+        let interval = Some(300_000_000);
+        assert_eq!(read("8h", interval), Ok(96));
+        assert_eq!(read("96", interval), Ok(96));
+        assert_eq!(read("8h", None), Err("option \"warm\" needs a whole number, not \"8h\"".to_owned()));
+        assert_eq!(
+            read("5m", interval),
+            Err("option \"warm\" must be between 21 and 1000, not 1 intervals".to_owned())
+        );
     }
 }

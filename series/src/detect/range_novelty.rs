@@ -34,6 +34,7 @@
 //! more often: white noise 14 times a year, heavy tails likewise. A stuck sensor is not this detector's business: the
 //! flat-line detector notices all 60.
 
+mod grid;
 mod moving_mean;
 mod moving_min;
 mod pattern;
@@ -43,6 +44,7 @@ mod refractory;
 mod seasonal;
 mod views;
 
+use grid::{Closed, Grid, GridSettings};
 use refractory::Refractory;
 use views::Views;
 
@@ -51,10 +53,15 @@ use crate::detect::contract::{Admission, Admitted, Band, begin_restore, begin_sa
 use crate::detect::{Detector, Method, OptionError, Options, Reading};
 use crate::time::Micros;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Raw score of the default alarm line.
 const DEFAULT_LINE: f64 = 0.02;
+
+/// Cells that a hole may have and still be bridged.
+const MAX_BRIDGE: u32 = 1000;
+/// The same by default: an hour at five minutes.
+const DEFAULT_BRIDGE: u32 = 12;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Settings {
@@ -70,6 +77,12 @@ struct Settings {
 /// `refractory` and `ratio` (within that many samples of an emitted score only one above `ratio` times it passes; default
 /// 60 and 2). With `refractory` 0 every sample keeps its own score, which suits what folds readings into events itself.
 ///
+/// `interval` (a duration, `5m` suits the bank; none by default) is for irregular times and other rates: the bank then sees
+/// the means of the samples within cells of that length, so that all its windows are lengths of time, and `half_life`,
+/// `warm` and `refractory` may be given as such (`7d`, `8h`). Holes of up to `bridge` (cells or a duration, default 12
+/// cells, at most 1000) are filled with the mean before them; longer ones are not seen. The score of a cell comes with the
+/// first sample after it; within a cell the score is 0.
+///
 /// The expected value is the usual level at this hour of a weekday or weekend, the band the remembered range of the values.
 /// A reason's numbers are the value and the remembered range of the stream that left its range furthest. The state takes
 /// some 4 300 bytes saved and 6 KiB in memory.
@@ -78,7 +91,9 @@ pub struct RangeNovelty {
     settings: Settings,
     /// Fraction of a range that one sample leaves, from the half-life.
     keep: f64,
+    grid: Option<Grid>,
     admission: Admission,
+    /// Samples, or cells of the grid, that the bank has seen.
     samples: u64,
     views: Option<Views>,
     refractory: Refractory,
@@ -89,11 +104,40 @@ impl RangeNovelty {
         RangeNovelty {
             settings,
             keep: 0.5_f64.powf(1.0 / settings.half_life),
+            grid: None,
             admission: Admission::default(),
             samples: 0,
             views: None,
             refractory: Refractory::default(),
         }
+    }
+
+    fn judge(&mut self, slot: usize, band: Band, x: f64) -> Reading {
+        let lx = signed_log(x);
+        let i = self.samples;
+        self.samples += 1;
+        let Some(views) = &mut self.views else {
+            self.views = Some(Views::new(slot, x, lx));
+            return band.as_usual();
+        };
+        let Settings { line, warm, refractory, ratio, .. } = self.settings;
+        let (raw, reason) = views.judge(i, slot, x, lx, u64::from(warm), self.keep);
+        let emitted = self.refractory.pass(i, raw, u64::from(refractory), ratio);
+        band.reading(emitted / line, reason)
+    }
+
+    /// The highest score of a cell that is over and of the holes bridged after it.
+    fn judge_cell(&mut self, closed: Closed, interval: Micros) -> Reading {
+        let slot = seasonal::slot(closed.start);
+        let mut highest = self.judge(slot, self.band(slot), closed.mean);
+        for cell in 1..=i64::from(closed.bridged) {
+            let slot = seasonal::slot(closed.start.saturating_add(cell.saturating_mul(interval)));
+            let reading = self.judge(slot, self.band(slot), closed.mean);
+            if reading.score > highest.score {
+                highest = reading;
+            }
+        }
+        highest
     }
 
     fn band(&self, slot: usize) -> Band {
@@ -118,15 +162,22 @@ impl Detector for RangeNovelty {
 
     fn from_options(options: &Options) -> Result<RangeNovelty, OptionError> {
         let mut reader = options.of(Method::RangeNovelty);
+        let interval = reader.optional_duration("interval")?;
         let settings = Settings {
             line: reader.number("line", DEFAULT_LINE, 1e-6..=1.0)?,
-            half_life: reader.number("half_life", 24_000.0, 10.0..=1e9)?,
-            warm: reader.integer("warm", 100, 21..=1_000_000)?,
-            refractory: reader.integer("refractory", 60, 0..=1_000_000)?,
+            half_life: reader.half_life(interval)?,
+            warm: reader.samples("warm", 100, 21..=1_000_000, interval)?,
+            refractory: reader.samples("refractory", 60, 0..=1_000_000, interval)?,
             ratio: reader.number("ratio", 2.0, 1.0..=1e6)?,
         };
+        let bridge = reader.samples("bridge", DEFAULT_BRIDGE, 0..=MAX_BRIDGE, interval)?;
         reader.finish()?;
-        Ok(RangeNovelty::new(settings))
+        if interval.is_none() && options.get("bridge").is_some() {
+            return Err(OptionError::Combination("the option \"bridge\" of range_novelty needs \"interval\""));
+        }
+        let mut detector = RangeNovelty::new(settings);
+        detector.grid = interval.map(|interval| Grid::new(GridSettings { interval, bridge }));
+        Ok(detector)
     }
 
     fn update(&mut self, time: Micros, value: f64) -> Reading {
@@ -137,17 +188,16 @@ impl Detector for RangeNovelty {
             Admitted::Infinite(value) => return band.infinite(value),
             Admitted::Value(x) => x,
         };
-        let lx = signed_log(x);
-        let i = self.samples;
-        self.samples += 1;
-        let Some(views) = &mut self.views else {
-            self.views = Some(Views::new(slot, x, lx));
-            return band.as_usual();
-        };
-        let Settings { line, warm, refractory, ratio, .. } = self.settings;
-        let (raw, reason) = views.judge(i, slot, x, lx, u64::from(warm), self.keep);
-        let emitted = self.refractory.pass(i, raw, u64::from(refractory), ratio);
-        band.reading(emitted / line, reason)
+        let Some(grid) = &mut self.grid else { return self.judge(slot, band, x) };
+        let interval = grid.settings().interval;
+        match grid.push(time, x) {
+            Some(closed) => self.judge_cell(closed, interval),
+            None => band.as_usual(),
+        }
+    }
+
+    fn warmed_up(&self) -> bool {
+        self.samples >= u64::from(self.settings.warm)
     }
 
     fn save(&self) -> Vec<u8> {
@@ -156,6 +206,10 @@ impl Detector for RangeNovelty {
         put_f64s(&mut out, &[line, half_life, ratio]);
         put_varint(&mut out, u64::from(warm));
         put_varint(&mut out, u64::from(refractory));
+        out.push(u8::from(self.grid.is_some()));
+        if let Some(grid) = &self.grid {
+            grid.save(&mut out);
+        }
         self.admission.save(&mut out);
         put_varint(&mut out, self.samples);
         if let Some(views) = &self.views {
@@ -175,6 +229,9 @@ impl Detector for RangeNovelty {
             refractory: reader.small()?,
         };
         let mut detector = RangeNovelty::new(settings);
+        if reader.bool()? {
+            detector.grid = Some(Grid::restore(&mut reader)?);
+        }
         detector.admission = Admission::restore(&mut reader)?;
         detector.samples = reader.counter()?;
         if detector.samples > 0 {
@@ -183,5 +240,65 @@ impl Detector for RangeNovelty {
         }
         reader.finish()?;
         Ok(detector)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::MICROS_PER_MINUTE;
+
+    const STEP: Micros = 5 * MICROS_PER_MINUTE;
+
+    fn detector(pairs: &[(&str, &str)]) -> RangeNovelty {
+        RangeNovelty::from_options(&Options::from_pairs(pairs.iter().copied()).unwrap()).unwrap()
+    }
+
+    fn usual(i: i64) -> f64 {
+        30.0 + 20.0 * (i as f64 / 288.0 * std::f64::consts::TAU).sin() + (i * 7919 % 1009) as f64 / 1009.0
+    }
+
+    /// The default bank's scores, each moved to the next sample, with which the cell is over.
+    #[test]
+    fn on_a_grid_of_its_own_step_the_bank_says_the_same_one_sample_later() {
+        let value = |i: i64| if i == 2000 { 500.0 } else { usual(i) };
+        let (mut plain, mut grid) = (detector(&[]), detector(&[("interval", "5m")]));
+        let scores: Vec<(f64, f64)> = (0..3000)
+            .map(|i| (plain.update(i * STEP, value(i)).score, grid.update(i * STEP, value(i)).score))
+            .collect();
+        assert!(scores[2000].0 >= 1.0);
+        assert!(scores.windows(2).all(|pair| pair[0].0 == pair[1].1));
+    }
+
+    #[test]
+    fn irregular_times_make_the_windows_lengths_of_time() {
+        let mut often = detector(&[("interval", "5m")]);
+        let minutes = 288 * 5 * 7;
+        for minute in 0..minutes {
+            let jitter = (minute * 31 % 47) * 1_000_000;
+            often.update(minute * MICROS_PER_MINUTE + jitter, usual(minute / 5));
+        }
+        assert_eq!(often.samples as i64, minutes / 5 - 1);
+        let rings = (0..20).any(|minute| often.update((minutes + minute) * MICROS_PER_MINUTE, 500.0).is_anomaly);
+        assert!(rings);
+    }
+
+    #[test]
+    fn short_holes_are_filled_and_long_ones_are_not() {
+        let mut bank = detector(&[("interval", "5m"), ("bridge", "30m")]);
+        for i in [0, 1, 7, 8, 1000, 1001] {
+            bank.update(i * STEP, 1.0);
+        }
+        assert_eq!(bank.samples, 10);
+    }
+
+    #[test]
+    fn windows_may_be_given_as_lengths_of_time_if_the_interval_is_known() {
+        let in_time = detector(&[("interval", "5m"), ("half_life", "7d"), ("warm", "1d"), ("refractory", "6h")]);
+        let Settings { half_life, warm, refractory, .. } = in_time.settings;
+        assert_eq!((half_life, warm, refractory), (2016.0, 288, 72));
+        for wrong in [("warm", "1d"), ("half_life", "7d"), ("bridge", "3")] {
+            assert!(RangeNovelty::from_options(&Options::from_pairs([wrong]).unwrap()).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -7,16 +7,12 @@
 use std::collections::VecDeque;
 
 use crate::bytes::{DecodeError, put_f64, put_f64s, put_varint};
+use crate::detect::baseline::{MAD_TO_SIGMA, MEAN_DEVIATION_TO_SIGMA};
 use crate::detect::contract::{Admission, Admitted, Band, begin_restore, begin_save};
 use crate::detect::{Detector, MAX_SCORE, Method, OptionError, Options, Reading, Reason};
 use crate::time::Micros;
 
 const VERSION: u8 = 1;
-
-/// Makes the median absolute deviation of normal data their standard deviation: 1 / Φ⁻¹(3/4).
-const MAD_TO_SIGMA: f64 = 1.482_602_218_505_602;
-/// The same for the mean absolute deviation: √(π/2).
-const MEAN_DEVIATION_TO_SIGMA: f64 = 1.253_314_137_315_500_3;
 
 /// Samples that are held; a longer window holds every second, third, … of its samples.
 const MAX_HELD: u32 = 100;
@@ -43,6 +39,9 @@ pub struct RobustZ {
     /// The held samples in order of arrival, and the same in ascending order.
     arrived: VecDeque<f64>,
     sorted: Vec<f64>,
+    /// Median of the window and the standard deviation that it suggests, NaN until enough samples are held.
+    median: f64,
+    scale: f64,
 }
 
 impl RobustZ {
@@ -55,6 +54,8 @@ impl RobustZ {
             samples: 0,
             arrived: VecDeque::new(),
             sorted: Vec::new(),
+            median: f64::NAN,
+            scale: f64::NAN,
         }
     }
 
@@ -68,7 +69,6 @@ impl RobustZ {
         (self.window / self.stride()) as usize
     }
 
-    /// Median of the window and the standard deviation that it suggests.
     fn location_and_scale(&self) -> (f64, f64) {
         let median = median_of_sorted(&self.sorted);
         let mad = median_absolute_deviation(&self.sorted, median);
@@ -98,6 +98,9 @@ impl RobustZ {
         self.arrived.push_back(x);
         let at = self.sorted.partition_point(|y| y.total_cmp(&x).is_lt());
         self.sorted.insert(at, x);
+        if self.warmed_up() {
+            (self.median, self.scale) = self.location_and_scale();
+        }
     }
 }
 
@@ -152,8 +155,8 @@ impl Detector for RobustZ {
     }
 
     fn update(&mut self, _time: Micros, value: f64) -> Reading {
-        let known = self.arrived.len() >= self.capacity() / 2;
-        let (median, scale) = if known { self.location_and_scale() } else { (f64::NAN, f64::NAN) };
+        let known = self.warmed_up();
+        let (median, scale) = (self.median, self.scale);
         let half_width = self.line * scale;
         let band = Band { expected: median, lower: median - half_width, upper: median + half_width };
         let x = match self.admission.admit(value) {
@@ -167,6 +170,10 @@ impl Detector for RobustZ {
         }
         let score = if scale > 0.0 { (x - median).abs() / half_width } else { MAX_SCORE };
         band.reading(score, Reason::new("robust_z", x, band.lower, band.upper))
+    }
+
+    fn warmed_up(&self) -> bool {
+        self.arrived.len() >= self.capacity() / 2
     }
 
     fn save(&self) -> Vec<u8> {
