@@ -15,4 +15,5 @@ pub mod rollup;
 pub mod series_name;
 pub mod sketch;
 pub mod time;
+pub mod watch;
 pub mod wire;

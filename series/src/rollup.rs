@@ -94,14 +94,13 @@ impl Rollups {
         self.open_at(bucket_start(next, FINE));
     }
 
-    /// Adds rows, in order, up to `open_start` (exclusive), which [`Rollups::open_at`] is told in the end: how the kept
-    /// buckets are made of samples that are there already.
-    pub fn absorb(&mut self, times: &[Micros], columns: &[&[f64]], open_start: Micros) {
-        let end = times.partition_point(|&time| time < open_start);
+    /// Adds the rows of whole buckets, in order: how the kept buckets are made of samples that are there already.
+    /// [`Rollups::open_at`] ends it.
+    pub fn absorb(&mut self, times: &[Micros], columns: &[&[f64]]) {
         let mut from = 0;
-        while from < end {
+        while from < times.len() {
             let start = bucket_start(times[from], FINE);
-            let to = from + times[from..end].partition_point(|&time| time < start + FINE);
+            let to = from + times[from..].partition_point(|&time| time < start + FINE);
             self.turn_to(bucket_start(start, COARSE));
             let rows: Vec<&[f64]> = columns.iter().map(|column| &column[from..to]).collect();
             self.open.add(start, &times[from..to], &rows);

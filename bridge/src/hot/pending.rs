@@ -86,12 +86,7 @@ fn parse_series(value: redis::Value) -> Result<PendingSeries, HotError> {
     };
     let batch = Batch::decode(&payload)
         .map_err(|error| HotError::reply(format!("the samples of series {redis_key:?} cannot be decoded: {error}")))?;
-    Ok(PendingSeries {
-        key: reply::text(&key)?,
-        token: reply::text(&token)?,
-        batch,
-        redis_key,
-    })
+    Ok(PendingSeries { key: reply::text(&key)?, token: reply::text(&token)?, batch, redis_key })
 }
 
 #[cfg(test)]
@@ -107,8 +102,7 @@ mod tests {
     #[test]
     fn an_answer_of_the_module_is_read_back() {
         let batch = Batch { measures: vec!["flow".into()], times: vec![1, 2], columns: vec![vec![0.5, f64::NAN]] };
-        let series =
-            Value::Array(vec![bulk(b"{r}:A"), bulk(b"A"), bulk(b"2:7:f"), bulk(&batch.encode())]);
+        let series = Value::Array(vec![bulk(b"{r}:A"), bulk(b"A"), bulk(b"2:7:f"), bulk(&batch.encode())]);
         let pending = parse(Value::Array(vec![Value::Int(41), Value::Int(1), Value::Array(vec![series])])).unwrap();
         assert_eq!((pending.flush_id, pending.more, pending.rows()), (41, true, 2));
         let series = &pending.series[0];

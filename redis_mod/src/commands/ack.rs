@@ -22,11 +22,7 @@ impl Command for Ack {
         complexity: c"O(S+L) for S series and L late samples",
         args: &[
             Arg::new(c"flush_id", Kind::Integer),
-            Arg::new(
-                c"token",
-                Kind::Block(&[spec::KEY, Arg::new(c"token", Kind::Text)]),
-            )
-            .multiple(),
+            Arg::new(c"token", Kind::Block(&[spec::KEY, Arg::new(c"token", Kind::Text)])).multiple(),
         ],
     };
 

@@ -1,8 +1,8 @@
-//! `STRATA.ADD key time|* measure value [measure value ...]`: writes one sample.
+//! `STRATA.ADD key time|* [SCORE] measure value [measure value ...]`: writes one sample.
 
 use super::arguments::Cursor;
-use super::sample::{self, When};
-use super::spec::{self, Access, Call, Command, Keys, Spec};
+use super::sample::{self, Sample, When};
+use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
 use crate::api::reply::time_text;
 use crate::failure::Failure;
 
@@ -17,25 +17,37 @@ impl Command for Add {
         access: Access::Insert,
         summary: c"Writes one sample of a series and returns its time",
         complexity: c"O(M) for M measures at the end of the series; O(B) for a block of B samples when it is late",
-        args: &[spec::KEY, spec::TIME_OR_NOW, spec::MEASURE_VALUES],
+        args: &[spec::KEY, spec::TIME_OR_NOW, Arg::option(c"score", c"SCORE", Kind::Word), spec::MEASURE_VALUES],
     };
 
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let Call { ctx, args } = *call;
-        if args.len() < 5 || args.len().is_multiple_of(2) {
+        if args.len() < 5 {
             return Err(Failure::Arity);
         }
         let mut cursor = Cursor::new(args);
         let name = cursor.raw()?;
         let when = When::parse(cursor.bytes()?)?;
-        let values = sample::values(&mut cursor, (args.len() - 3) / 2)?;
-        let time = sample::write(ctx, name, when, &values)?;
+        // Measures and values come in pairs, so that a word before them cannot be taken for a measure.
+        let scored = args.len().is_multiple_of(2);
+        if scored && !cursor.bytes()?.eq_ignore_ascii_case(b"SCORE") {
+            return Err(Failure::Arity);
+        }
+        let pairs = cursor.left() / 2;
+        let values = sample::values(&mut cursor, pairs)?;
+        let Sample { time, score } = sample::write(ctx, name, when, &values)?;
         match when {
             When::At(_) => ctx.replicate_verbatim(),
             When::Now => ctx.replicate(c"STRATA.ADD", name, &time_text(time), args.raw_from(3)),
         }
         ctx.notify(c"strata.add", name);
-        ctx.reply_time(time);
+        if scored {
+            ctx.reply_array(2);
+            ctx.reply_time(time);
+            ctx.reply_value(score.unwrap_or(f64::NAN), ctx.resp3());
+        } else {
+            ctx.reply_time(time);
+        }
         Ok(())
     }
 }

@@ -83,11 +83,6 @@ impl<'a> Cursor<'a> {
         std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or_else(|| not_a(what, "an integer", text))
     }
 
-    pub fn unsigned(&mut self, what: &str) -> Result<u64, Failure> {
-        let text = self.bytes()?;
-        parse_unsigned(text).ok_or_else(|| not_a(what, "an unsigned integer", text))
-    }
-
     pub fn time(&mut self) -> Result<Micros, Failure> {
         let text = self.bytes()?;
         parse_time(text).ok_or_else(|| not_a_time(text))

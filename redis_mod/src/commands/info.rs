@@ -10,6 +10,7 @@ use crate::config;
 use crate::failure::Failure;
 use crate::hot::Series;
 use crate::index;
+use crate::instance;
 use crate::totals::totals;
 use crate::warnings::warnings;
 use redis_module::raw::RedisModuleString;
@@ -67,6 +68,7 @@ fn of_module(ctx: Ctx) -> Result<(), Failure> {
         ctx,
         &[
             ("version", Value::Text(env!("CARGO_PKG_VERSION").to_owned())),
+            ("instance", Value::Text(format!("{:016x}", instance::process()))),
             ("series", Value::Integer(totals.series)),
             ("samples", Value::Integer(totals.samples)),
             ("pending", Value::Integer(totals.pending)),
@@ -121,6 +123,8 @@ fn of_series(ctx: Ctx, name: *mut RedisModuleString, bytes: &[u8]) -> Result<(),
 }
 
 fn fields(series: &Series, source: &str, key: &str) -> Result<Vec<(&'static str, Value)>, Failure> {
+    let names: Vec<&str> = series.measures().collect();
+    let watched = series.watches().iter().map(|(measure, _)| names[measure].to_owned()).collect();
     Ok(vec![
         ("source", Value::Text(source.to_owned())),
         ("key", Value::Text(key.to_owned())),
@@ -135,7 +139,10 @@ fn fields(series: &Series, source: &str, key: &str) -> Result<Vec<(&'static str,
         ("seq", Value::Integer(series.seq() as i64)),
         ("flush_id", Value::Integer(series.flush_id())),
         ("blocks", Value::Integer(series.blocks() as i64)),
+        ("watched", Value::List(watched)),
+        ("alarms", Value::Integer(series.watches().alarms().len() as i64)),
         ("bytes", Value::Integer(series.bytes() as i64)),
+        ("rollup_bytes", Value::Integer(series.rollup_bytes() as i64)),
     ])
 }
 

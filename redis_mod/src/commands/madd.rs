@@ -39,8 +39,9 @@ impl Command for Madd {
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let Call { ctx, args } = *call;
         let items = parse(args)?;
-        let results: Vec<Result<Micros, Failure>> =
-            items.iter().map(|item| sample::write(ctx, item.name, item.when, &item.values)).collect();
+        let written =
+            |item: &Item<'_>| sample::write(ctx, item.name, item.when, &item.values).map(|sample| sample.time);
+        let results: Vec<Result<Micros, Failure>> = items.iter().map(written).collect();
 
         let all_as_given =
             items.iter().zip(&results).all(|(item, result)| result.is_ok() && matches!(item.when, When::At(_)));

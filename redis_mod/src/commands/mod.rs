@@ -3,8 +3,11 @@
 pub mod ack;
 pub mod add;
 mod aggregates;
+mod alarm;
+pub mod anomalies;
 pub mod arguments;
 pub mod del;
+pub mod fill;
 mod flush_token;
 pub mod get;
 pub mod info;
@@ -20,6 +23,7 @@ mod sample;
 pub mod source;
 mod source_keys;
 pub mod spec;
+pub mod watch;
 
 use crate::api::Ctx;
 
@@ -37,5 +41,8 @@ pub fn register(ctx: Ctx) -> bool {
         && register::command::<ack::Ack>(ctx)
         && register::command::<del::Del>(ctx)
         && register::command::<info::Info>(ctx)
+        && register::command::<watch::WatchCommand>(ctx)
+        && register::command::<anomalies::Anomalies>(ctx)
+        && register::command::<fill::Fill>(ctx)
         && register::command::<load::Load>(ctx)
 }

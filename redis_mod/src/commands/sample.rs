@@ -1,5 +1,6 @@
 //! The writing of one sample, shared by ADD and MADD.
 
+use super::alarm;
 use super::arguments::{Cursor, parse_time, parse_value, shown};
 use crate::api::{Ctx, key};
 use crate::config;
@@ -45,28 +46,43 @@ pub fn values<'a>(cursor: &mut Cursor<'a>, pairs: usize) -> Result<Values<'a>, F
     Ok(values)
 }
 
-/// Writes the sample, making the series if there is none, and returns its time.
-#[inline]
-pub fn write(ctx: Ctx, name: *mut RedisModuleString, when: When, values: &[(&[u8], f64)]) -> Result<Micros, Failure> {
-    if let Some(mut series) = key::write(ctx, name)? {
-        return series.change(|series| add(ctx, series, when, values));
-    }
-    let mut series = Series::default();
-    let time = add(ctx, &mut series, when, values)?;
-    key::create(ctx, name, series)?;
-    Ok(time)
+/// A sample that was written.
+#[derive(Clone, Copy)]
+pub struct Sample {
+    pub time: Micros,
+    /// The greatest score of its watched measures.
+    pub score: Option<f64>,
 }
 
+/// Writes the sample, making the series if there is none; alarms that it raises are published.
 #[inline]
-fn add(ctx: Ctx, series: &mut Series, when: When, values: &[(&[u8], f64)]) -> Result<Micros, Failure> {
+pub fn write(ctx: Ctx, name: *mut RedisModuleString, when: When, values: &[(&[u8], f64)]) -> Result<Sample, Failure> {
+    let Some(mut stored) = key::write(ctx, name)? else {
+        let mut series = Series::default();
+        let (sample, _) = add(ctx, &mut series, when, values)?;
+        key::create(ctx, name, series)?;
+        return Ok(sample);
+    };
+    let (sample, messages) = stored.change(|series| {
+        let (sample, alarms) = add(ctx, series, when, values)?;
+        let messages = if alarms > 0 { alarm::messages(series, name, alarms) } else { Vec::new() };
+        Ok::<_, Failure>((sample, messages))
+    })?;
+    alarm::publish(ctx, &messages);
+    Ok(sample)
+}
+
+/// The sample, and the number of alarms it raised.
+#[inline]
+fn add(ctx: Ctx, series: &mut Series, when: When, values: &[(&[u8], f64)]) -> Result<(Sample, usize), Failure> {
     let time = match when {
         When::At(time) => time,
         When::Now => series.free_time(ctx.now())?,
     };
-    series.add(time, values)?;
+    let judged = series.add(time, values)?.judged;
     let retention = config::retention();
     if series.may_trim(retention) {
         series.trim(retention);
     }
-    Ok(time)
+    Ok((Sample { time, score: judged.score }, judged.alarms))
 }

@@ -2,6 +2,7 @@
 
 use super::measures::{MAX_MEASURES, MAX_NAME};
 use super::read::Rows;
+use super::watches::Judged;
 use super::{BLOCK_ROWS, Series, TIME_RANGE};
 use series::block::Block;
 use series::rollup::Change;
@@ -17,6 +18,13 @@ pub enum Added {
     Late,
     /// It said what was known already.
     Unchanged,
+}
+
+/// What writing a sample did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Written {
+    pub added: Added,
+    pub judged: Judged,
 }
 
 /// Why a sample was refused; nothing was changed.
@@ -45,7 +53,7 @@ impl Series {
     ///
     /// # Errors
     /// [`AddError`]; the series is then as it was.
-    pub fn add(&mut self, time: Micros, values: &[(&[u8], f64)]) -> Result<Added, AddError> {
+    pub fn add(&mut self, time: Micros, values: &[(&[u8], f64)]) -> Result<Written, AddError> {
         if !TIME_RANGE.contains(&time) {
             return Err(AddError::Time);
         }
@@ -57,7 +65,7 @@ impl Series {
         if in_order {
             self.turn_bucket(time)?;
             self.append(time, &targets);
-            return Ok(Added::InOrder);
+            return Ok(Written { added: Added::InOrder, judged: self.judge(time, &targets) });
         }
         let mut changes = Changes::new();
         let new_row = if self.blocks.last().is_some_and(|block| time <= block.last()) {
@@ -66,10 +74,32 @@ impl Series {
             self.amend_open(time, &targets, &mut changes)?
         };
         if changes.is_empty() {
-            return Ok(Added::Unchanged);
+            return Ok(Written { added: Added::Unchanged, judged: Judged::default() });
         }
         self.note_late(time, new_row);
-        Ok(Added::Late)
+        Ok(Written { added: Added::Late, judged: self.judge_completed(time, &changes) })
+    }
+
+    /// Judges the sample that was just appended.
+    #[inline]
+    fn judge(&mut self, time: Micros, targets: &[(usize, f64)]) -> Judged {
+        if self.watches.is_empty() {
+            return Judged::default();
+        }
+        let value_of = |measure| targets.iter().rfind(|target| target.0 == measure).map_or(f64::NAN, |target| target.1);
+        self.watches.judge(time, value_of)
+    }
+
+    /// Judges the measures that the newest sample got later than others. What came late otherwise is judged by
+    /// PostgreSQL, which goes back to a state before it and hands over a new one.
+    fn judge_completed(&mut self, time: Micros, changes: &[Change]) -> Judged {
+        let mut judged = Judged::default();
+        if self.last() == Some(time) {
+            for change in changes.iter().filter(|change| change.old.is_nan()) {
+                self.watches.judge_value(change.measure, time, change.new, &mut judged);
+            }
+        }
+        judged
     }
 
     /// The first free time from `time` on: two samples that the server's clock gives the same time are two samples.
@@ -132,6 +162,13 @@ impl Series {
             self.open.widen(self.measures.len());
         }
         Ok(targets)
+    }
+
+    /// The positions of measures by name; new ones are added.
+    pub(super) fn columns_of(&mut self, names: &[String]) -> Result<Vec<usize>, AddError> {
+        // zero is a value like any other: what counts is that each name is checked as a sample's would be
+        let named: Vec<(&[u8], f64)> = names.iter().map(|name| (name.as_bytes(), 0.0)).collect();
+        Ok(self.targets(&named)?.into_iter().map(|(measure, _)| measure).collect())
     }
 
     #[inline]
@@ -221,7 +258,7 @@ impl Series {
     }
 
     /// Puts the write into the late list; says whether its time was there already.
-    fn insert_late(&mut self, time: Micros) -> bool {
+    pub(super) fn insert_late(&mut self, time: Micros) -> bool {
         match self.late.binary_search_by_key(&time, |&(time, _)| time) {
             Ok(index) => {
                 self.late[index].1 = self.seq;

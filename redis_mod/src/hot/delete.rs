@@ -36,6 +36,7 @@ impl Series {
         self.open.remove(open);
         self.rebuild_rollups()?;
 
+        self.watches.forget(|time| (from..=to).contains(&time));
         self.late.retain(|&(time, _)| time < from || time > to);
         self.seq += 1;
         self.count_pending()?;

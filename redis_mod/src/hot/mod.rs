@@ -6,6 +6,7 @@
 
 mod add;
 mod delete;
+mod fill;
 mod measures;
 mod open;
 mod pending;
@@ -13,6 +14,7 @@ mod persist;
 mod read;
 mod retention;
 mod rollups;
+mod watches;
 mod windows;
 
 #[cfg(test)]
@@ -23,6 +25,8 @@ pub use measures::{MAX_MEASURES, MAX_NAME};
 pub use pending::{PendingQuery, Token};
 pub use persist::FORMAT as STATE_FORMAT;
 pub use read::Rows;
+pub use watches::Alarm;
+use watches::Watches;
 pub use windows::WindowQuery;
 
 use measures::Measures;
@@ -57,6 +61,7 @@ pub struct Series {
     closed_rows: usize,
     blocks: Vec<Block>,
     rollups: Rollups,
+    watches: Watches,
     /// Times not newer than the newest sample at the time of writing, each with the number of its last write. Sorted.
     late: Vec<(Micros, u64)>,
     /// The greatest flush that was acknowledged.
@@ -74,6 +79,7 @@ impl Default for Series {
             closed_rows: 0,
             blocks: Vec::new(),
             rollups: Rollups::default(),
+            watches: Watches::default(),
             late: Vec::new(),
             flush_id: 0,
         }
@@ -142,6 +148,7 @@ impl Series {
             + self.blocks.iter().map(Block::heap_bytes).sum::<usize>()
             + self.late.capacity() * size_of::<(Micros, u64)>()
             + self.rollup_bytes()
+            + self.watches.heap_bytes()
     }
 
     /// Bytes of memory of the kept buckets, a part of [`Series::bytes`].

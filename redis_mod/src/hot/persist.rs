@@ -3,16 +3,24 @@
 //! Format 1: version byte; the measures' names; mark, write counter, last flush; the late list (times as differences,
 //! numbers of writes); the closed blocks' data, then the open rows as one more block, each with its length in front.
 //! Kept buckets are not written: they follow from the data and are computed when it is read.
+//!
+//! Format 2 ends with the watches (measure and state each) and the alarms; format 1 ends before them.
 
 use super::open::OpenRows;
 use super::read::Rows;
+use super::watches::{Alarm, Watches};
 use super::{BLOCK_ROWS, MAX_MEASURES, MAX_NAME, Series, TIME_RANGE};
 use series::block::Block;
-use series::bytes::{DecodeError, Reader, put_text, put_varint, put_zigzag};
+use series::bytes::{DecodeError, Reader, put_f64s, put_text, put_varint, put_zigzag};
+use series::detect::Method;
 use series::time::Micros;
+use series::watch::Watch;
 
-/// The newest format this code writes and reads.
-pub const FORMAT: u8 = 1;
+/// The format this code writes, and the newest it reads.
+pub const FORMAT: u8 = 2;
+
+/// The oldest format this code reads.
+const OLDEST: u8 = 1;
 
 impl Series {
     /// The whole state; [`Series::decode`] gives back an equal one.
@@ -40,15 +48,16 @@ impl Series {
             put_block(&mut out, block.data());
         }
         put_block(&mut out, open.as_ref().map_or(&[], Block::data));
+        put_watches(&mut out, &self.watches);
         out
     }
 
     /// Reads what [`Series::encode`] wrote. Every block is decoded once, so that a damaged one is found here.
     pub fn decode(bytes: &[u8]) -> Result<Series, DecodeError> {
         let mut reader = Reader::new(bytes);
-        match reader.u8()? {
-            FORMAT => {}
-            newer => return Err(DecodeError::Version(newer)),
+        let format = reader.u8()?;
+        if !(OLDEST..=FORMAT).contains(&format) {
+            return Err(DecodeError::Version(format));
         }
         let mut series = Series::default();
         read_measures(&mut reader, &mut series)?;
@@ -65,6 +74,9 @@ impl Series {
         series.open.widen(series.measures.len());
         if let Some(block) = series.read_block(&mut reader)? {
             series.fill_open(&block)?;
+        }
+        if format >= 2 {
+            series.watches = read_watches(&mut reader, series.measures.len())?;
         }
         reader.finish()?;
         series.rebuild_rollups()?;
@@ -152,4 +164,47 @@ fn read_late(reader: &mut Reader<'_>) -> Result<Vec<(Micros, u64)>, DecodeError>
         previous = time;
     }
     Ok(late)
+}
+
+fn put_watches(out: &mut Vec<u8>, watches: &Watches) {
+    put_varint(out, watches.iter().count() as u64);
+    for (measure, watch) in watches.iter() {
+        put_varint(out, measure as u64);
+        put_block(out, &watch.save());
+    }
+    put_varint(out, watches.alarms().len() as u64);
+    for alarm in watches.alarms() {
+        put_varint(out, alarm.measure as u64);
+        put_zigzag(out, alarm.time);
+        put_f64s(out, &[alarm.value, alarm.score, alarm.expected, alarm.lower, alarm.upper]);
+        put_text(out, alarm.method);
+        put_text(out, &alarm.reason);
+    }
+}
+
+fn read_watches(reader: &mut Reader<'_>, measures: usize) -> Result<Watches, DecodeError> {
+    let mut watches = Watches::default();
+    for _ in 0..reader.count(2)? {
+        let measure = read_measure(reader, measures)?;
+        let length = reader.count(1)?;
+        watches.set(measure, Some(Watch::restore(reader.take(length)?)?));
+    }
+    for _ in 0..reader.count(2)? {
+        let measure = read_measure(reader, measures)?;
+        let time = reader.zigzag()?;
+        let mut numbers = [0.0; 5];
+        for number in &mut numbers {
+            *number = reader.f64()?;
+        }
+        let [value, score, expected, lower, upper] = numbers;
+        let method = Method::parse(reader.text()?).map_err(|_| DecodeError::Invalid("the method of an alarm"))?.name();
+        let reason = reader.text()?.to_owned();
+        watches.keep(Alarm { measure, time, value, score, expected, lower, upper, method, reason });
+    }
+    Ok(watches)
+}
+
+fn read_measure(reader: &mut Reader<'_>, measures: usize) -> Result<usize, DecodeError> {
+    let measure = reader.varint()?;
+    usize::try_from(measure).ok().filter(|&measure| measure < measures).ok_or(DecodeError::Invalid("a watched measure"))
 }

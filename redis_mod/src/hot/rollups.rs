@@ -54,12 +54,9 @@ impl Series {
         let mut rollups = Rollups::default();
         if let Some(last) = self.last() {
             let open_start = bucket_start(last, FINE);
-            let all = self.measures.all();
-            let mut rows = Rows::default();
-            for segment in self.segments(Micros::MIN, open_start) {
-                segment.read(&all, &mut rows)?;
-                rollups.absorb(&rows.times, &rows.slices(), open_start);
-            }
+            // all rows at once, so that a bucket that spans two blocks comes out as when it was closed
+            let rows = self.rows_between(Micros::MIN, open_start - 1, &self.measures.all())?;
+            rollups.absorb(&rows.times, &rows.slices());
             rollups.open_at(open_start);
         }
         self.rollups = rollups;

@@ -121,7 +121,7 @@ fn the_retention_is_a_setting() {
 }
 
 #[test]
-fn memory_usage_grows_with_the_samples_but_little() {
+fn a_value_takes_little_memory_with_and_without_the_kept_buckets() {
     let server = server();
     let mut redis = Client::new(&server);
     for i in 0..2880 {
@@ -138,7 +138,10 @@ fn memory_usage_grows_with_the_samples_but_little() {
         ));
     }
     let bytes: f64 = redis.run("MEMORY USAGE r:A").parse().unwrap();
-    assert!(bytes / (2880.0 * 3.0) < 3.0, "{} bytes per value", bytes / (2880.0 * 3.0));
+    let kept: f64 = redis.info("r:A", "rollup_bytes").parse().unwrap();
+    let per_value = |bytes: f64| bytes / (2880.0 * 3.0);
+    assert!(per_value(bytes) < 8.0, "{} bytes per value with all buckets", per_value(bytes));
+    assert!(per_value(bytes - kept) < 2.0, "{} bytes per value", per_value(bytes - kept));
 }
 
 #[test]

@@ -47,7 +47,8 @@ fn acknowledgements_and_deletions_are_replicated() {
     assert_eq!(replica.digest(), primary.digest());
     assert_eq!(replica.info("r:A", "pending"), primary.info("r:A", "pending"));
     assert_eq!(replica.pending("r").flush_id, 3);
-    assert_eq!(format!("{:?}", replica.pending("r")), format!("{:?}", primary.pending("r")));
+    let pending = |client: &mut Client| format!("{:?}", client.pending("r").without_instances());
+    assert_eq!(pending(&mut replica), pending(&mut primary));
 }
 
 #[test]

@@ -145,6 +145,13 @@ impl Pending {
     pub fn rows(&self) -> usize {
         self.series.iter().map(|series| series.batch.rows()).sum()
     }
+
+    /// Without the last part of the tokens, which names the series in memory and is another after a restart and in a
+    /// replica.
+    pub fn without_instances(mut self) -> Pending {
+        self.series.iter_mut().for_each(|series| series.token.truncate(series.token.rfind(':').expect("a token")));
+        self
+    }
 }
 
 impl PendingSeries {

@@ -1,0 +1,153 @@
+//! Measures under watch: each sample is judged as it comes, by the same detector and with the same state as in PostgreSQL.
+
+use super::Series;
+use series::bytes::DecodeError;
+use series::time::Micros;
+use series::watch::Watch;
+
+/// Alarms that are kept for the table to catch up; older ones are dropped first, since the samples themselves are pending.
+pub const MAX_ALARMS: usize = 256;
+
+/// The sample that opened an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alarm {
+    pub measure: usize,
+    pub time: Micros,
+    pub value: f64,
+    pub score: f64,
+    /// NaN where the detector had no expectation, as the band.
+    pub expected: f64,
+    pub lower: f64,
+    pub upper: f64,
+    pub method: &'static str,
+    /// The detector's reason, such as `level`.
+    pub reason: String,
+}
+
+/// The watches of a series by measure, and the alarms that the table does not have.
+#[derive(Debug, Clone, Default)]
+pub struct Watches {
+    watches: Vec<Option<Box<Watch>>>,
+    alarms: Vec<Alarm>,
+}
+
+/// What judging a sample gave.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Judged {
+    /// The greatest score among the watched measures that the sample has a value of; None if there are none.
+    pub score: Option<f64>,
+    /// Alarms it raised.
+    pub alarms: usize,
+}
+
+impl Watches {
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.watches.is_empty()
+    }
+
+    /// Position and watch of each watched measure.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Watch)> {
+        self.watches.iter().enumerate().filter_map(|(measure, watch)| Some((measure, watch.as_deref()?)))
+    }
+
+    pub fn alarms(&self) -> &[Alarm] {
+        &self.alarms
+    }
+
+    /// Puts a measure under this watch, or ends its watch.
+    pub fn set(&mut self, measure: usize, watch: Option<Watch>) {
+        if self.watches.len() <= measure {
+            self.watches.resize_with(measure + 1, || None);
+        }
+        self.watches[measure] = watch.map(Box::new);
+        while self.watches.last().is_some_and(Option::is_none) {
+            self.watches.pop();
+        }
+    }
+
+    /// Adds an alarm that was kept, as when a state is read back.
+    pub fn keep(&mut self, alarm: Alarm) {
+        if self.alarms.len() == MAX_ALARMS {
+            self.alarms.remove(0);
+        }
+        self.alarms.push(alarm);
+    }
+
+    /// Forgets the alarms at these times.
+    pub fn forget(&mut self, gone: impl Fn(Micros) -> bool) {
+        self.alarms.retain(|alarm| !gone(alarm.time));
+    }
+
+    fn forget_measure(&mut self, measure: usize) {
+        self.alarms.retain(|alarm| alarm.measure != measure);
+    }
+
+    /// Judges the values of a new sample; a measure that it lacks is missing.
+    pub fn judge(&mut self, time: Micros, value_of: impl Fn(usize) -> f64) -> Judged {
+        let mut judged = Judged::default();
+        for measure in 0..self.watches.len() {
+            self.judge_value(measure, time, value_of(measure), &mut judged);
+        }
+        judged
+    }
+
+    /// Judges one value.
+    pub fn judge_value(&mut self, measure: usize, time: Micros, value: f64, judged: &mut Judged) {
+        let Some(Some(watch)) = self.watches.get_mut(measure) else { return };
+        let (reading, changes) = watch.judge(time, value);
+        if !value.is_nan() {
+            judged.score = Some(judged.score.map_or(reading.score, |score| score.max(reading.score)));
+        }
+        if changes.opened {
+            let alarm = Alarm {
+                measure,
+                time,
+                value,
+                score: reading.score,
+                expected: reading.expected,
+                lower: reading.lower,
+                upper: reading.upper,
+                method: watch.method().name(),
+                reason: reading.reason.map_or_else(String::new, |reason| reason.code.to_owned()),
+            };
+            self.keep(alarm);
+            judged.alarms += 1;
+        }
+    }
+
+    pub fn heap_bytes(&self) -> usize {
+        self.watches.capacity() * size_of::<Option<Box<Watch>>>()
+            + self.watches.iter().flatten().map(|watch| size_of::<Watch>() + watch.save().len()).sum::<usize>()
+            + self.alarms.capacity() * size_of::<Alarm>()
+    }
+}
+
+impl Series {
+    pub fn watches(&self) -> &Watches {
+        &self.watches
+    }
+
+    /// Puts a measure under a watch that has learned the samples up to `after`: those that came later are judged now.
+    /// Alarms of samples that the table has are its business. Returns the new alarms.
+    pub fn watch(&mut self, measure: usize, after: Micros, watch: Watch) -> Result<usize, DecodeError> {
+        let known: Vec<Micros> =
+            self.watches.alarms().iter().filter(|alarm| alarm.measure == measure).map(|alarm| alarm.time).collect();
+        self.watches.forget_measure(measure);
+        self.watches.set(measure, Some(watch));
+        let rows = self.rows_between(after.saturating_add(1), Micros::MAX, &[measure])?;
+        let mut judged = Judged::default();
+        for (&time, &value) in rows.times.iter().zip(&rows.columns[0]) {
+            self.watches.judge_value(measure, time, value, &mut judged);
+        }
+        let mark = self.mark;
+        self.watches.forget(|time| time <= mark);
+        let raised = self.watches.alarms().iter().filter(|alarm| alarm.measure == measure);
+        Ok(raised.filter(|alarm| !known.contains(&alarm.time)).count())
+    }
+
+    /// Ends the watch of a measure.
+    pub fn unwatch(&mut self, measure: usize) {
+        self.watches.set(measure, None);
+    }
+}

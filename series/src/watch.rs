@@ -1,0 +1,92 @@
+//! One measure of one series under watch: a detector and the events it makes, stored together. PostgreSQL and Redis keep
+//! the same state, so that it can be handed from one to the other.
+
+use crate::bytes::{DecodeError, Reader, put_varint};
+use crate::detect::{AnyDetector, Method, OptionError, Options, Reading};
+use crate::event::{Changes, EventFold, EventSettings};
+use crate::time::Micros;
+
+#[derive(Debug, Clone)]
+pub struct Watch {
+    detector: AnyDetector,
+    events: EventFold,
+}
+
+impl Watch {
+    /// A detector that scores every reading for itself, unless the options say otherwise: folding alarms into one event
+    /// per incident is the business of the fold.
+    ///
+    /// # Errors
+    /// When the method refuses the options.
+    pub fn new(method: Method, options: &Options) -> Result<Watch, OptionError> {
+        let detector = match method {
+            Method::RangeNovelty if options.get("refractory").is_none() => {
+                let pairs = options.iter().chain([("refractory", "0")]);
+                AnyDetector::new(method, &Options::from_pairs(pairs)?)?
+            }
+            _ => AnyDetector::new(method, options)?,
+        };
+        let events =
+            EventFold::new(EventSettings::default()).map_err(|_| OptionError::Combination("event settings"))?;
+        Ok(Watch { detector, events })
+    }
+
+    pub fn method(&self) -> Method {
+        self.detector.method()
+    }
+
+    /// Judges a value (NaN: missing); says what it did to the events.
+    pub fn judge(&mut self, time: Micros, value: f64) -> (Reading, Changes) {
+        let reading = self.detector.update(time, value);
+        let changes = self.events.update(time, value, &reading);
+        (reading, changes)
+    }
+
+    /// The events; the one that goes on is in there.
+    pub fn events(&self) -> &EventFold {
+        &self.events
+    }
+
+    /// The detector's bytes with their length in front, then those of the events.
+    pub fn save(&self) -> Vec<u8> {
+        let detector = self.detector.save();
+        let mut bytes = Vec::with_capacity(detector.len() + 64);
+        put_varint(&mut bytes, detector.len() as u64);
+        bytes.extend(detector);
+        bytes.extend(self.events.save());
+        bytes
+    }
+
+    /// The inverse of [`Watch::save`]. Garbage, and what another version wrote, gives an error.
+    pub fn restore(bytes: &[u8]) -> Result<Watch, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let length = reader.count(1)?;
+        let detector = AnyDetector::restore(reader.take(length)?)?;
+        let events = EventFold::restore(reader.take(reader.remaining())?)?;
+        Ok(Watch { detector, events })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restored_watch_goes_on_the_same() {
+        let mut whole = Watch::new(Method::RangeNovelty, &Options::new()).unwrap();
+        for i in 0..500 {
+            whole.judge(i * 300_000_000, (i % 7) as f64);
+        }
+        let mut restored = Watch::restore(&whole.save()).unwrap();
+        for i in 500..520 {
+            assert_eq!(whole.judge(i * 300_000_000, 1e6), restored.judge(i * 300_000_000, 1e6));
+        }
+        assert_eq!(whole.save(), restored.save());
+    }
+
+    #[test]
+    fn bytes_of_another_version_are_refused() {
+        assert!(Watch::restore(&[]).is_err());
+        assert!(Watch::restore(&[3, 255, 255, 255, 0]).is_err());
+    }
+}
