@@ -182,10 +182,10 @@ impl Rollups {
         visit: &mut dyn FnMut(Micros, usize, Bucket, Sketch<'_>),
     ) -> Result<(), DecodeError> {
         let first = self.hours.partition_point(|hour| hour.start() + COARSE <= from);
-        for hour in &self.hours[first..] {
-            if hour.start() >= to {
-                return Ok(());
-            }
+        let last = self.hours.partition_point(|hour| hour.start() < to);
+        let covered = &self.hours[first..last.max(first)];
+        Hour::fetch(covered, picks, hours && !needs.sketch);
+        for hour in covered {
             let whole = hours && hour.start() >= from && hour.start() + COARSE <= to;
             for (pick, &measure) in picks.iter().enumerate() {
                 if whole {
