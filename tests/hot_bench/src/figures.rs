@@ -58,7 +58,8 @@ pub const RDB_SAVE: Figure = less("10 M values: save", "s", 0.8, 1.49);
 pub const RDB_LOAD: Figure = less("10 M values: load", "s", 0.8, 3.15);
 pub const REPLICA: Figure = less("replica's CPU per reading / primary's", "x", 1.0, 1.8);
 pub const REPLICATION: Figure = less("replication bytes per reading", "B", 110.0, 205.0);
-pub const INSTRUCTIONS: Figure = less("instructions per reading, whole server", "Ir", 14_000.0, 67_000.0);
+/// Instructions are the same on every machine, so `must` counts as it is.
+pub const INSTRUCTIONS: Figure = alone("instructions per reading, whole server", "Ir", 14_000.0);
 
 /// All figures of `make bench-hot`, in the order of the table.
 pub const ALL: [Figure; 27] = [

@@ -67,6 +67,8 @@ impl System {
     fn server_time(&mut self, count: usize) -> Result<f64> {
         let text: String = redis::cmd("INFO").arg("commandstats").query(&mut self.control)?;
         let (mut calls, mut usec) = (0.0, 0.0);
+        // A server writes the names as the module registered them.
+        let text = text.to_lowercase();
         for line in text.lines().filter(|line| line.starts_with(self.dialect.prefix())) {
             let field = |name: &str| -> Option<f64> {
                 line.split([':', ',']).find_map(|pair| pair.strip_prefix(name)?.parse().ok())
