@@ -74,6 +74,13 @@ impl Pair {
         Ok(Self { strata: System::start(Dialect::Strata)?, peer: System::start(Dialect::Peer)? })
     }
 
+    pub fn of(&mut self, dialect: Dialect) -> &mut System {
+        match dialect {
+            Dialect::Strata => &mut self.strata,
+            Dialect::Peer => &mut self.peer,
+        }
+    }
+
     pub fn each(&mut self) -> [&mut System; 2] {
         [&mut self.strata, &mut self.peer]
     }

@@ -1,11 +1,16 @@
 //! One of the two systems: a server with its module, a connection for questions and one for the measured commands.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, ensure};
 use redis::Connection;
 use strata_servers::{RedisBuilder, RedisKind, RedisServer, paths};
 
 use crate::dialect::Dialect;
 use crate::pipe::{Pipe, Replies};
+
+const SYNC_LIMIT: Duration = Duration::from_secs(180);
 
 pub struct System {
     pub dialect: Dialect,
@@ -41,8 +46,10 @@ impl System {
     /// A replica of this system, once it has all data.
     pub fn replica(&self) -> Result<Self> {
         let mut replica = Self::over(self.dialect, builder(self.dialect).replica_of(&self.server).start()?)?;
+        let started = Instant::now();
         while replica.info_text("replication", "master_link_status")? != "up" {
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            ensure!(started.elapsed() < SYNC_LIMIT, "the replica does not get the data");
+            thread::sleep(Duration::from_millis(20));
         }
         Ok(replica)
     }

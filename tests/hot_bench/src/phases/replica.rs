@@ -22,8 +22,7 @@ pub fn run(rounds: usize, report: &mut Report) -> Result<()> {
     let parts: Vec<_> = (0..rounds).map(|_| next_steps(&mut sensors, STEPS)).collect();
     let mut bytes = Both::default();
     let processor = pair.alternate(rounds, |primary, round| {
-        let [strata, peer] = replicas.each();
-        let replica = if strata.dialect == primary.dialect { strata } else { peer };
+        let replica = replicas.of(primary.dialect);
         let (commands, count) = encode(primary, &parts[round]);
         let (offset, of_primary, of_replica) =
             (primary.info("replication", "master_repl_offset")?, primary.processor_time()?, replica.processor_time()?);
