@@ -21,6 +21,9 @@ pub const GROUP_NODES: usize = 100;
 /// Switches the online detection of [`SOURCE`] on.
 pub const DETECT: &[&str] = &["STRATA.DETECT", SOURCE, "ON"];
 
+/// The field of `STRATA.INFO SOURCE` with the bytes of kept rollups, which raw values are counted without.
+pub const ROLLUP_BYTES: &str = "rollup_bytes";
+
 /// Milliseconds of the kept buckets, and the peer's word for them.
 const WINDOWS: [(i64, &str); 3] = [(300_000, "5m"), (3_600_000, "1h"), (86_400_000, "1d")];
 const AGGREGATES: [&str; 6] = ["avg", "min", "max", "count", "sum", "std.s"];

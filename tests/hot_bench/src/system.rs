@@ -4,10 +4,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use redis::Connection;
+use redis::{Connection, FromRedisValue};
 use strata_servers::{RedisBuilder, RedisKind, RedisServer, paths};
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, ROLLUP_BYTES, SOURCE};
 use crate::pipe::{Pipe, Replies};
 
 const SYNC_LIMIT: Duration = Duration::from_secs(180);
@@ -110,6 +110,18 @@ impl System {
     pub fn memory(&mut self) -> Result<f64> {
         self.pipe = Pipe::connect(self.server.port())?;
         self.info("memory", "used_memory")
+    }
+
+    /// The same without the rollups that Strata always keeps; the peer keeps those that it has rules for.
+    pub fn raw_memory(&mut self) -> Result<f64> {
+        let memory = self.memory()?;
+        if self.dialect == Dialect::Peer {
+            return Ok(memory);
+        }
+        let fields: Vec<redis::Value> = redis::cmd("STRATA.INFO").arg("SOURCE").arg(SOURCE).query(&mut self.control)?;
+        let is_name = |name: &redis::Value| String::from_redis_value_ref(name).is_ok_and(|name| name == ROLLUP_BYTES);
+        let rollups = fields.chunks(2).find(|pair| is_name(&pair[0])).map(|pair| f64::from_redis_value_ref(&pair[1]));
+        Ok(memory - rollups.transpose()?.unwrap_or_default())
     }
 
     /// Seconds of processor time, of all threads.

@@ -17,7 +17,7 @@ pub fn run(report: &mut Report) -> Result<()> {
     let values = (STEPS_PER_DAY * FEWER_NODES * MEASURES.len()) as f64;
     let mut bytes = Both::default();
     for (system, empty) in pair.each().into_iter().zip(empty) {
-        let memory = system.memory();
+        let memory = system.raw_memory();
         bytes.of(system.dialect).add(memory.map(|memory| (memory - empty) / values));
     }
     report.add(figures::BYTES_DOUBLE, bytes);

@@ -28,7 +28,7 @@ pub fn run(rounds: usize, report: &mut Report) -> Result<()> {
     let values = (STEPS * NODES * MEASURES.len()) as f64;
     let (mut bytes, mut file) = (Both::default(), Both::default());
     for (system, empty) in pair.each().into_iter().zip(empty) {
-        let memory = system.memory();
+        let memory = system.raw_memory();
         bytes.of(system.dialect).add(memory.map(|memory| (memory - empty) / values));
     }
     report.add(figures::BYTES_DECIMAL, bytes);
