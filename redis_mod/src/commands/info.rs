@@ -81,7 +81,7 @@ fn of_module(ctx: Ctx) -> Result<(), Failure> {
 }
 
 fn of_source(ctx: Ctx, source: &str) -> Result<(), Failure> {
-    let (mut series_count, mut samples, mut pending, mut bytes) = (0, 0, 0, 0);
+    let (mut series_count, mut samples, mut pending, mut bytes, mut rollup_bytes) = (0, 0, 0, 0, 0);
     let (mut oldest_pending, mut last): (Option<Micros>, Option<Micros>) = (None, None);
     let (mut flush_id, mut late) = (0, 0);
     source_keys::visit(ctx, source, None, |_, _, series| {
@@ -90,6 +90,7 @@ fn of_source(ctx: Ctx, source: &str) -> Result<(), Failure> {
         pending += series.pending_rows();
         late += series.late();
         bytes += series.bytes();
+        rollup_bytes += series.rollup_bytes();
         flush_id = flush_id.max(series.flush_id());
         last = last.max(series.last());
         let oldest = series.oldest_pending()?;
@@ -108,6 +109,7 @@ fn of_source(ctx: Ctx, source: &str) -> Result<(), Failure> {
             ("late", Value::Integer(late as i64)),
             ("flush_id", Value::Integer(flush_id)),
             ("bytes", Value::Integer(bytes as i64)),
+            ("rollup_bytes", Value::Integer(rollup_bytes as i64)),
         ],
     );
     Ok(())

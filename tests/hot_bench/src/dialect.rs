@@ -18,8 +18,8 @@ pub const SOURCE: &str = "readings";
 /// A source of [`GROUP_NODES`] nodes with the same readings; a label of the peer's series.
 pub const GROUP: &str = "ward";
 pub const GROUP_NODES: usize = 100;
-/// Switches the online detection of [`SOURCE`] on.
-pub const DETECT: &[&str] = &["STRATA.DETECT", SOURCE, "ON"];
+/// The detection method of the readings that are scored.
+const METHOD: &str = "range_novelty";
 
 /// The field of `STRATA.INFO SOURCE` with the bytes of kept rollups, which raw values are counted without.
 pub const ROLLUP_BYTES: &str = "rollup_bytes";
@@ -85,6 +85,16 @@ fn words(buffer: &mut Vec<u8>, line: &str) {
 
 fn node_name(node: usize) -> String {
     format!("NODE_{node:04}")
+}
+
+/// The commands that put all measures of all nodes of [`SOURCE`], which have readings, under watch, and their number.
+pub fn watch(nodes: usize) -> (Vec<u8>, usize) {
+    let mut buffer = Vec::new();
+    for node in 0..nodes {
+        let watches: String = MEASURES.iter().map(|measure| format!(" {measure} - {METHOD}")).collect();
+        words(&mut buffer, &format!("STRATA.WATCH {SOURCE}:{}{watches}", node_name(node)));
+    }
+    (buffer, nodes)
 }
 
 impl Dialect {

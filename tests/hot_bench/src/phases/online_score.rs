@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::{encode, next_steps};
-use crate::dialect::{DETECT, Dialect, SOURCE};
+use crate::dialect::{Dialect, SOURCE, watch};
 use crate::figures;
 use crate::measure::{Both, Rounds};
 use crate::report::Report;
@@ -30,7 +30,10 @@ pub fn run(rounds: usize, report: &mut Report) -> Result<()> {
 }
 
 fn warm_up(strata: &mut System, sensors: &mut Sensors) -> Result<()> {
-    strata.run(DETECT).with_context(|| DETECT.join(" "))?;
+    let (commands, count) = encode(strata, &next_steps(sensors, 1));
+    strata.send(&commands, count)?;
+    let (commands, count) = watch(NODES);
+    strata.send(&commands, count).context("STRATA.WATCH")?;
     let (commands, count) = encode(strata, &next_steps(sensors, WARM_UP_STEPS));
     strata.send(&commands, count)?;
     Ok(())
