@@ -3,6 +3,7 @@
 pub mod contract;
 mod flat_line;
 mod gap;
+mod joint;
 mod limits;
 mod method;
 mod options;
@@ -12,6 +13,7 @@ mod robust_z;
 pub use contract::{Detector, MAX_SCORE, Reading, Reason};
 pub use flat_line::FlatLine;
 pub use gap::Gap;
+pub use joint::{JointDetector, JointError, JointModel, JointReading, JointReason, JointSettings, JointView};
 pub use limits::Limits;
 pub use method::{AnyDetector, Method};
 pub use options::{OptionError, Options};

@@ -1,0 +1,101 @@
+//! The moments of what is usual, learned on from the training with every usual row.
+
+use super::hotelling::{Hotelling, Shrink};
+use super::{JointError, JointSettings};
+use crate::bytes::{DecodeError, Reader, put_f64s, put_varint};
+use nalgebra::DMatrix;
+
+/// Rows learned between two factorisations of the covariance.
+const REFRESH_ROWS: u32 = 25;
+
+/// Running mean and covariance of the smoothed innovations, each row with the weight 1 / (rows seen, at most the memory).
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Usual {
+    rows: u64,
+    since_refresh: u32,
+    mean: Vec<f64>,
+    /// Columns of the lower triangle from the diagonal down.
+    covariance: Vec<f64>,
+    /// Least standard deviations, from the resolution.
+    floor: Vec<f64>,
+}
+
+impl Usual {
+    pub(super) fn new(rows: u64, mean: Vec<f64>, covariance: &DMatrix<f64>, floor: Vec<f64>) -> Usual {
+        let p = mean.len();
+        let covariance = (0..p).flat_map(|j| (j..p).map(move |i| covariance[(i, j)])).collect();
+        Usual { rows, since_refresh: 0, mean, covariance, floor }
+    }
+
+    /// Takes the smoothed innovations of a usual row less the offset of the known level that it belongs to, and from time
+    /// to time renews `level` with what was learned.
+    pub(super) fn learn(
+        &mut self,
+        settings: &JointSettings,
+        row: impl Iterator<Item = f64>,
+        deviations: &mut [f64],
+        level: &mut Hotelling,
+    ) {
+        self.rows += 1;
+        let share = 1.0 / self.rows.min(u64::from(settings.memory)).max(1) as f64;
+        for ((d, value), mean) in deviations.iter_mut().zip(row).zip(&mut self.mean) {
+            *d = value - *mean;
+            *mean += share * *d;
+        }
+        let mut rest = self.covariance.as_mut_slice();
+        for j in 0..deviations.len() {
+            let (column, below) = rest.split_at_mut(deviations.len() - j);
+            let of_this = share * deviations[j];
+            for (c, d) in column.iter_mut().zip(&deviations[j..]) {
+                *c = (1.0 - share) * (*c + of_this * d);
+            }
+            rest = below;
+        }
+        self.since_refresh += 1;
+        if self.since_refresh >= REFRESH_ROWS {
+            self.since_refresh = 0;
+            // a covariance that cannot be factorised leaves the last one in place
+            if let Ok(renewed) = self.statistic(settings) {
+                *level = renewed;
+            }
+        }
+    }
+
+    fn statistic(&self, settings: &JointSettings) -> Result<Hotelling, JointError> {
+        let p = self.mean.len();
+        let start = |j: usize| j * (2 * p - j + 1) / 2;
+        let variance: Vec<f64> = (0..p).map(|j| self.covariance[start(j)]).collect();
+        let shrink = Shrink {
+            share: settings.shrinkage,
+            floor: (settings.resolution > 0.0).then_some(self.floor.as_slice()),
+            single_precision: settings.single_precision,
+        };
+        Hotelling::of_moments(self.mean.clone(), &variance, |i, j| self.covariance[start(j) + i - j], shrink)
+    }
+
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.rows);
+        put_varint(out, u64::from(self.since_refresh));
+        for values in [&self.mean, &self.covariance, &self.floor] {
+            put_f64s(out, values);
+        }
+    }
+
+    pub(super) fn restore(p: usize, reader: &mut Reader<'_>) -> Result<Usual, DecodeError> {
+        let usual = Usual {
+            rows: reader.counter()?,
+            since_refresh: reader.small()?,
+            mean: reader.f64s(p)?,
+            covariance: reader.f64s(p * (p + 1) / 2)?,
+            floor: reader.f64s(p)?,
+        };
+        let finite = |values: &[f64]| values.iter().all(|v| v.abs() <= 1e30);
+        if usual.since_refresh < REFRESH_ROWS
+            && [&usual.mean, &usual.covariance, &usual.floor].into_iter().all(|v| finite(v))
+        {
+            Ok(usual)
+        } else {
+            Err(DecodeError::Invalid("the learned moments are out of range"))
+        }
+    }
+}
