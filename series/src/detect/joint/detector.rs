@@ -143,9 +143,10 @@ impl JointDetector {
         let (mut score, mut outside) = (level_score, None);
         if let Some(envelope) = &self.model.envelope {
             let (values, limited) = views.split_at_mut(row.len());
-            values.copy_from_slice(&parts.values);
-            for (limited, r) in limited.iter_mut().zip(&parts.innovations) {
-                *limited = r.clamp(-STEP_LIMIT, STEP_LIMIT);
+            for (j, x) in row.iter().enumerate() {
+                let missing = x.is_nan();
+                values[j] = if missing { f64::NAN } else { parts.values[j] };
+                limited[j] = if missing { f64::NAN } else { parts.innovations[j].clamp(-STEP_LIMIT, STEP_LIMIT) };
             }
             let excess;
             (excess, outside) = envelope.excess(predictor, &mut self.states, row, views, level_score);

@@ -95,7 +95,7 @@ impl Envelope {
     }
 
     /// The greatest excess of a sensor that has a value over its ranges, in margins, at most 5; not above 0 inside all of
-    /// them. `views` are the values, then the limited innovations. Explains it if it reaches `explain`.
+    /// them. `views` are the values, then the limited innovations, NaN for a missing one. Explains it if it reaches `explain`.
     pub(super) fn excess(
         &self,
         predictor: &Predictor,
@@ -117,13 +117,13 @@ impl Envelope {
             let cell = k * TRANSITIONS + 2 * usize::from(before == 1.0) + usize::from(now == 1.0);
             let range = cell * views.len()..(cell + 1) * views.len();
             let excess = with_slice!(&self.lower, lower => with_slice!(&self.upper, upper => {
-                greatest_excess(&lower[range.clone()], &upper[range.clone()], views, &self.inverse_margin, row)
+                greatest_excess(&lower[range.clone()], &upper[range.clone()], views, &self.inverse_margin)
             }));
             if excess > greatest {
                 greatest = excess;
                 if excess >= explain {
                     outside = with_slice!(&self.lower, lower => with_slice!(&self.upper, upper => {
-                        furthest(&lower[range.clone()], &upper[range.clone()], views, &self.inverse_margin, row)
+                        furthest(&lower[range.clone()], &upper[range.clone()], views, &self.inverse_margin)
                     }));
                 }
             }
@@ -159,25 +159,26 @@ fn excess_of<L: Copy + Into<f64>, U: Copy + Into<f64>>(lower: L, upper: U, view:
     (if above > below { above } else { below }) * inverse_margin
 }
 
+/// In lanes, because the order of comparisons of a single maximum would keep the compiler from doing several at once.
 fn greatest_excess<L: Copy + Into<f64>, U: Copy + Into<f64>>(
     lower: &[L],
     upper: &[U],
     views: &[f64],
     inverse_margin: &[f64],
-    row: &[f64],
 ) -> f64 {
-    let mut greatest = f64::NEG_INFINITY;
-    let p = row.len();
-    for half in [0..p, p..2 * p] {
-        let bounds = lower[half.clone()].iter().zip(&upper[half.clone()]);
-        let viewed = views[half.clone()].iter().zip(&inverse_margin[half]);
-        for (((&lower, &upper), (&view, &inverse)), x) in bounds.zip(viewed).zip(row) {
-            let excess = excess_of(lower, upper, view, inverse);
-            let excess = if x.is_nan() { f64::NEG_INFINITY } else { excess };
-            greatest = if excess > greatest { excess } else { greatest };
+    let mut greatest = [f64::NEG_INFINITY; 4];
+    let ((lower, lower_rest), (upper, upper_rest)) = (lower.as_chunks::<4>(), upper.as_chunks::<4>());
+    let ((views, views_rest), (inverse, inverse_rest)) = (views.as_chunks::<4>(), inverse_margin.as_chunks::<4>());
+    for ((lower, upper), (view, inverse)) in lower.iter().zip(upper).zip(views.iter().zip(inverse)) {
+        for lane in 0..4 {
+            let excess = excess_of(lower[lane], upper[lane], view[lane], inverse[lane]);
+            greatest[lane] = if excess > greatest[lane] { excess } else { greatest[lane] };
         }
     }
-    greatest
+    let bounds = lower_rest.iter().zip(upper_rest);
+    let rest = bounds.zip(views_rest.iter().zip(inverse_rest));
+    let rest = rest.map(|((&lower, &upper), (&view, &inverse))| excess_of(lower, upper, view, inverse));
+    greatest.into_iter().chain(rest).fold(f64::NEG_INFINITY, f64::max)
 }
 
 fn furthest<L: Copy + Into<f64>, U: Copy + Into<f64>>(
@@ -185,14 +186,10 @@ fn furthest<L: Copy + Into<f64>, U: Copy + Into<f64>>(
     upper: &[U],
     views: &[f64],
     inverse_margin: &[f64],
-    row: &[f64],
 ) -> Option<Outside> {
-    let p = row.len();
+    let excess = |view: usize| excess_of(lower[view], upper[view], views[view], inverse_margin[view]);
     (0..views.len())
-        .filter(|view| !row[view % p].is_nan())
-        .max_by(|&a, &b| {
-            let excess = |view: usize| excess_of(lower[view], upper[view], views[view], inverse_margin[view]);
-            excess(a).total_cmp(&excess(b))
-        })
+        .filter(|&view| !views[view].is_nan())
+        .max_by(|&a, &b| excess(a).total_cmp(&excess(b)))
         .map(|view| Outside { view, lower: lower[view].into(), upper: upper[view].into() })
 }

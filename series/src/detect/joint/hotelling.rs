@@ -6,7 +6,7 @@
 use nalgebra::{Cholesky, DMatrix};
 
 use super::JointError;
-use super::numbers::{Numbers, with_slice};
+use super::numbers::{Numbers, subtract_column, with_slice};
 use crate::bytes::{DecodeError, Reader, put_f64s};
 
 /// Keeps a standard deviation off zero.
@@ -101,15 +101,33 @@ impl Hotelling {
     }
 }
 
+/// Σ x² of the solution of L x = `rest`, which is used up. Four columns at a time, so that what is below them is loaded
+/// and stored a quarter as often.
 fn forward_substitution<T: Copy + Into<f64>>(mut factor: &[T], mut rest: &mut [f64]) -> f64 {
     let mut sum = 0.0;
+    while rest.len() >= 4 {
+        let (x, below) = rest.split_at_mut(4);
+        let length = below.len();
+        let (a, next) = factor.split_at(length + 4);
+        let (b, next) = next.split_at(length + 3);
+        let (c, next) = next.split_at(length + 2);
+        let (d, next) = next.split_at(length + 1);
+        x[0] *= a[0].into();
+        x[1] = (x[1] - x[0] * a[1].into()) * b[0].into();
+        x[2] = (x[2] - x[0] * a[2].into() - x[1] * b[1].into()) * c[0].into();
+        x[3] = (x[3] - x[0] * a[3].into() - x[1] * b[2].into() - x[2] * c[1].into()) * d[0].into();
+        sum += x[0] * x[0] + x[1] * x[1] + x[2] * x[2] + x[3] * x[3];
+        let (a, b, c, d) = (&a[4..], &b[3..], &c[2..], &d[1..]);
+        for (i, value) in below.iter_mut().enumerate() {
+            *value = *value - x[0] * a[i].into() - x[1] * b[i].into() - x[2] * c[i].into() - x[3] * d[i].into();
+        }
+        (factor, rest) = (next, below);
+    }
     while let Some((first, below)) = rest.split_first_mut() {
         let (column, next) = factor.split_at(below.len() + 1);
         let x = *first * column[0].into();
         sum += x * x;
-        for (b, &c) in below.iter_mut().zip(&column[1..]) {
-            *b -= x * c.into();
-        }
+        subtract_column(below, &column[1..], x);
         (factor, rest) = (next, below);
     }
     sum

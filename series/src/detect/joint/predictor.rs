@@ -8,7 +8,7 @@ mod fit;
 
 pub(super) use fit::Fitted;
 
-use super::numbers::{Numbers, add_scaled, with_slice};
+use super::numbers::{Numbers, add_columns, with_slice};
 use crate::bytes::{DecodeError, Reader, put_f64s, put_varint};
 use crate::time::{MICROS_PER_DAY, Micros};
 
@@ -133,17 +133,15 @@ impl Predictor {
 
     #[inline(always)]
     fn predict<T: Copy + Into<f64>>(&self, weights: &[T], past: &Past, time: Micros, out: &mut Innovations) {
-        let mut columns = weights.chunks_exact(self.sensors());
-        for (&feature, column) in past.steps.iter().zip(&mut columns) {
-            add_scaled(&mut out.predicted, column, feature);
-        }
+        let p = self.sensors();
+        let (of_past, rest) = weights.split_at(past.steps.len() * p);
+        add_columns(&mut out.predicted, of_past, &past.steps);
+        let (of_clock, of_switches) = rest.split_at(if self.time_of_day { CLOCK_FEATURES * p } else { 0 });
         if self.time_of_day {
-            for (feature, column) in clock(time).into_iter().zip(&mut columns) {
-                add_scaled(&mut out.predicted, column, feature);
-            }
+            add_columns(&mut out.predicted, of_clock, &clock(time));
         }
-        for (&switch, column) in self.switches.iter().zip(&mut columns) {
-            add_scaled(&mut out.predicted, column, out.values[switch]);
+        for (&switch, column) in self.switches.iter().zip(of_switches.chunks_exact(p)) {
+            add_columns(&mut out.predicted, column, &[out.values[switch]]);
         }
     }
 

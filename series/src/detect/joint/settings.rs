@@ -253,8 +253,7 @@ impl Default for JointSettings {
     /// The product's settings, for rows a second to some minutes apart.
     fn default() -> JointSettings {
         JointSettings {
-            level_line: 8.5,
-            accept: 450,
+            level_line: 8.0,
             switches: 8,
             resolution: 0.01,
             memory: 4000,
