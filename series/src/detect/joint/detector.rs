@@ -83,6 +83,15 @@ impl JointDetector {
         Ok(detector)
     }
 
+    /// The same settings fitted anew to the rows of a later window, and warmed up with them. An alarm that is on stays on.
+    /// Arguments and errors are those of [`JointModel::fit`].
+    pub fn refit(&self, times: &[Micros], rows: &[f64]) -> Result<JointDetector, JointError> {
+        let mut detector = JointDetector::train(times, rows, self.model.sensors(), &self.model.settings)?;
+        detector.alarm = self.alarm.clone();
+        detector.crossing = self.crossing.clone();
+        Ok(detector)
+    }
+
     /// The model as it is now, with what was learned since the training.
     pub fn model(&self) -> &JointModel {
         &self.model
@@ -153,7 +162,8 @@ impl JointDetector {
             score = score.max(excess);
         }
         let moved = self.movement.distance(clipped, &self.model.change, settings);
-        Judged { score, change_score: moved / self.model.change_line, outside }
+        let change_score = moved / self.model.change_line;
+        Judged { score: finite(score), change_score: finite(change_score), outside }
     }
 
     fn live(&mut self, time: Micros) -> JointReading {
@@ -278,6 +288,11 @@ impl JointDetector {
         reader.finish()?;
         Ok(detector)
     }
+}
+
+/// Fitted models give finite scores; a damaged one that can be read must not spoil the state for ever.
+fn finite(score: f64) -> f64 {
+    if score.is_finite() { score } else { MAX_SCORE }
 }
 
 fn restore_states(model: &JointModel, reader: &mut Reader<'_>) -> Result<States, DecodeError> {

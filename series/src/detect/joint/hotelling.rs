@@ -11,6 +11,9 @@ use crate::bytes::{DecodeError, Reader, put_f64s};
 
 /// Keeps a standard deviation off zero.
 const LEAST_DEVIATION: f64 = 1e-3;
+/// Winsorised innovations have moments far below this, and a shrunk correlation a factor far below that.
+const GREATEST_MOMENT: f64 = 1e6;
+const GREATEST_FACTOR: f64 = 1e6;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Hotelling {
@@ -79,9 +82,9 @@ impl Hotelling {
     }
 
     fn is_sound(&self) -> bool {
-        self.factor.all_finite()
-            && self.mean.iter().all(|m| m.is_finite())
-            && self.deviation.iter().all(|d| d.is_finite() && *d >= LEAST_DEVIATION)
+        self.factor.all_within(GREATEST_FACTOR)
+            && self.mean.iter().all(|m| m.abs() <= GREATEST_MOMENT)
+            && self.deviation.iter().all(|d| (LEAST_DEVIATION..=GREATEST_MOMENT).contains(d))
     }
 
     pub(super) fn save(&self, out: &mut Vec<u8>) {

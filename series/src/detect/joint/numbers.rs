@@ -64,8 +64,8 @@ impl Numbers {
         Ok(numbers)
     }
 
-    pub(super) fn all_finite(&self) -> bool {
-        with_slice!(self, table => table.iter().all(|value| value.is_finite()))
+    pub(super) fn all_within(&self, greatest: f64) -> bool {
+        with_slice!(self, table => table.iter().all(|&value| f64::from(value).abs() <= greatest))
     }
 }
 

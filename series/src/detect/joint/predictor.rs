@@ -194,7 +194,7 @@ impl Predictor {
             && positive(&self.step)
             && finite(&self.bias)
             && positive(&self.noise)
-            && self.weights.all_finite()
+            && self.weights.all_within(1e9)
     }
 }
 

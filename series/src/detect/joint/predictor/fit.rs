@@ -32,10 +32,12 @@ impl Predictor {
         let mean: Vec<f64> = x.column_iter().map(|column| column.sum() / n as f64).collect();
         let spread: Vec<f64> =
             x.column_iter().zip(&mean).map(|(column, &mean)| deviation(column.iter().copied(), mean)).collect();
+        let steps_of_scale: Vec<f64> =
+            x.column_iter().map(|column| step_of_scale(column.as_slice(), settings.resolution)).collect();
         let kinds: Vec<Kind> = (0..p)
             .map(|j| match () {
                 () if training.unseen[j] => Kind::Unseen,
-                () if spread[j] < CONSTANT => Kind::Constant,
+                () if spread[j] < CONSTANT || flickers(x.column(j).as_slice(), steps_of_scale[j]) => Kind::Constant,
                 () if has_two_values(x.column(j).iter()) => Kind::Switch,
                 () => Kind::Measured,
             })
@@ -82,7 +84,8 @@ impl Predictor {
             let warm = column.rows(COLD_ROWS, n - COLD_ROWS);
             bias[j] = warm.mean();
             noise[j] = deviation(warm.iter().copied(), bias[j]) + least_noise;
-            let rounded = rounding_noise(x.column(j).as_slice(), settings.resolution) / (scale[j] * step[j]);
+            // rounding to a step is uniform over it
+            let rounded = steps_of_scale[j] / 12.0_f64.sqrt() / (scale[j] * step[j]);
             noise[j] = noise[j].max(rounded);
             rounding[j] = rounded / noise[j];
             column.apply(|r| *r = (*r - bias[j]) / noise[j]);
@@ -100,14 +103,19 @@ impl Predictor {
     }
 }
 
-/// Standard deviation of the rounding of a sensor: uniform over the step of its scale, which is the least difference of two
-/// of its values, and `coarsest` where training shows none finer.
-fn rounding_noise(values: &[f64], coarsest: f64) -> f64 {
+/// The least difference of two values of a sensor, and `coarsest` where training shows none finer.
+fn step_of_scale(values: &[f64], coarsest: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let magnitude = sorted.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
     let steps = sorted.windows(2).map(|pair| pair[1] - pair[0]).filter(|&step| step > SAME_VALUE * magnitude);
-    steps.fold(coarsest, f64::min) / 12.0_f64.sqrt()
+    steps.fold(coarsest, f64::min)
+}
+
+/// Whether the values of a sensor differ by one step of its scale at most, so that rounding alone explains them.
+fn flickers(values: &[f64], step: f64) -> bool {
+    let (least, greatest) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &x| (a.min(x), b.max(x)));
+    greatest - least <= step * (1.0 + 1e-6)
 }
 
 fn has_two_values<'a>(mut values: impl Iterator<Item = &'a f64>) -> bool {
