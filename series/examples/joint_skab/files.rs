@@ -49,6 +49,20 @@ impl Recording {
         Ok(recording)
     }
 
+    pub fn rows(&self) -> usize {
+        self.datetimes.len()
+    }
+
+    /// The recording without its first rows.
+    pub fn from(&self, row: usize) -> Recording {
+        Recording {
+            path: self.path.clone(),
+            datetimes: self.datetimes[row..].to_vec(),
+            rows: self.rows[row * SENSORS..].to_vec(),
+            labels: self.labels[row..].to_vec(),
+        }
+    }
+
     /// A reading for every row; those of the training are as usual.
     pub fn readings(&self, training: usize, settings: &JointSettings) -> anyhow::Result<Vec<JointReading>> {
         let times: Vec<i64> = (0..self.datetimes.len() as i64).map(|second| second * MICROS_PER_SECOND).collect();

@@ -31,7 +31,7 @@ pub fn plant(rows: usize, with_faults: bool) -> Vec<f64> {
     for i in 0..rows as i64 {
         let wave = triangle(i, 300);
         walk += noise.gauss() >> 4;
-        slow = (slow * 7 >> 3) + noise.gauss();
+        slow = ((slow * 7) >> 3) + noise.gauss();
         let first = 50_000 + 8 * wave + noise.gauss();
         let mut row = [
             first,

@@ -97,3 +97,46 @@ impl Crossing {
         Ok(Crossing { armed, since: known.then_some(since) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states(scores: &[f64], settings: &JointSettings) -> (Vec<bool>, Vec<usize>) {
+        let mut alarm = Alarm::default();
+        let (mut on, mut settled) = (Vec::new(), Vec::new());
+        for (row, &score) in scores.iter().enumerate() {
+            if alarm.settles(score, settings) {
+                settled.push(row);
+            }
+            on.push(alarm.on);
+        }
+        (on, settled)
+    }
+
+    #[test]
+    fn an_alarm_ends_after_enough_quiet_rows_in_a_row() {
+        let settings = JointSettings { hold: 3, ..JointSettings::benchmark() };
+        let (on, settled) = states(&[0.9, 1.0, 0.1, 0.1, 0.8, 0.1, 0.1, 0.1, 0.1], &settings);
+        assert_eq!(on, [false, true, true, true, true, true, true, false, false]);
+        assert!(settled.is_empty());
+    }
+
+    #[test]
+    fn a_state_that_lasts_is_accepted_and_settles() {
+        let settings = JointSettings { accept: 4, ..JointSettings::benchmark() };
+        let (on, settled) = states(&[1.5, 1.5, 1.5, 1.5, 1.5, 0.2], &settings);
+        assert_eq!(on, [true, true, true, true, false, false]);
+        assert_eq!(settled, [4]);
+        let never = JointSettings { accept: 0, ..settings };
+        assert!(states(&[1.5; 1000], &never).0.iter().all(|on| *on));
+    }
+
+    #[test]
+    fn a_change_is_told_once_per_crossing_and_not_too_close_to_the_one_before() {
+        let mut crossing = Crossing::new();
+        let changes: Vec<bool> =
+            [1.0, 2.0, 0.5, 1.2, 0.5, 0.5, 1.1, 1.1].map(|score| crossing.is_change(score, 5)).to_vec();
+        assert_eq!(changes, [true, false, false, false, false, false, true, false]);
+    }
+}

@@ -146,3 +146,41 @@ pub(super) fn mean_and_covariance(samples: &DMatrix<f64>) -> (Vec<f64>, DMatrix<
     let covariance = centred.tr_mul(&centred) / (samples.nrows() as f64 - 1.0);
     (mean, covariance)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(p: usize) -> DMatrix<f64> {
+        DMatrix::from_fn(200, p, |i, j| ((i * (j + 3)) as f64).sin() + 0.3 * (i as f64 * 0.7).cos())
+    }
+
+    #[test]
+    fn a_distance_is_that_of_the_inverted_covariance() {
+        for p in 1..=11 {
+            let samples = samples(p);
+            let shrink = Shrink { share: 0.3, floor: None, single_precision: false };
+            let hotelling = Hotelling::of_samples(&samples, shrink).unwrap();
+            let (_, covariance) = mean_and_covariance(&samples);
+            let shrunk = DMatrix::from_fn(p, p, |i, j| {
+                let correlation = covariance[(i, j)] / (hotelling.deviation[i] * hotelling.deviation[j]);
+                0.7 * correlation + if i == j { 0.3 } else { 0.0 }
+            });
+            let d = nalgebra::DVector::from_fn(p, |j, _| j as f64 - 1.5);
+            let expected = (d.transpose() * shrunk.try_inverse().unwrap() * &d)[(0, 0)];
+            let found = hotelling.squared_distance(&mut d.as_slice().to_vec());
+            assert!((found - expected).abs() < 1e-10 * expected, "{p}: {found} instead of {expected}");
+        }
+    }
+
+    #[test]
+    fn what_varies_less_than_its_floor_counts_as_varying_that_much() {
+        let mut samples = samples(2);
+        samples.column_mut(1).fill(5.0);
+        let floor = [0.1, 0.25];
+        let shrink = Shrink { share: 0.3, floor: Some(&floor), single_precision: true };
+        let hotelling = Hotelling::of_samples(&samples, shrink).unwrap();
+        assert_eq!(hotelling.deviation[1], 0.25);
+        assert!((hotelling.squared_distance(&mut [0.0, 2.0]) - 4.0).abs() < 1e-6);
+    }
+}

@@ -65,7 +65,7 @@ impl Numbers {
     }
 
     pub(super) fn all_within(&self, greatest: f64) -> bool {
-        with_slice!(self, table => table.iter().all(|&value| f64::from(value).abs() <= greatest))
+        with_slice!(self, table => table.iter().all(|&value| Into::<f64>::into(value).abs() <= greatest))
     }
 }
 

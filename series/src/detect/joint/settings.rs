@@ -254,6 +254,7 @@ impl Default for JointSettings {
     fn default() -> JointSettings {
         JointSettings {
             level_line: 8.0,
+            leave: 0.75,
             switches: 8,
             resolution: 0.01,
             memory: 4000,

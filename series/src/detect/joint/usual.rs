@@ -99,3 +99,27 @@ impl Usual {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::hotelling::mean_and_covariance;
+    use super::*;
+
+    #[test]
+    fn moments_learned_row_by_row_are_those_of_all_rows() {
+        let all = DMatrix::from_fn(700, 3, |i, j| (i as f64 * (0.3 + j as f64)).sin() + j as f64);
+        let (mean, covariance) = mean_and_covariance(&all.rows(0, 300).into_owned());
+        let settings = JointSettings { memory: 10_000, resolution: 0.0, ..JointSettings::benchmark() };
+        let mut usual = Usual::new(300, mean, &covariance, vec![0.0; 3]);
+        let mut level = usual.statistic(&settings).unwrap();
+        for row in all.rows(300, 400).row_iter() {
+            usual.learn(&settings, row.iter().copied(), &mut [0.0; 3], &mut level);
+        }
+        let (mean, covariance) = mean_and_covariance(&all);
+        for j in 0..3 {
+            assert!((level.mean[j] - mean[j]).abs() < 1e-12);
+            let deviation = covariance[(j, j)].sqrt() + 1e-3;
+            assert!((level.deviation[j] - deviation).abs() < 2e-3 * deviation);
+        }
+    }
+}
