@@ -48,6 +48,15 @@ fn a_quiet_plant_is_hardly_ever_in_alarm() {
     assert!(run.share_in_alarm() < 0.005, "{}", run.share_in_alarm());
 }
 
+#[test]
+fn a_quiet_pumping_station_is_seldom_in_alarm() {
+    let rows = station(8000, false);
+    for training in [400, 1000, 2200] {
+        let run = run(&rows, STATION_SENSORS, training, MICROS_PER_HOUR, &JointSettings::hourly());
+        assert!(run.share_in_alarm() < 0.05, "{training}: {}", run.share_in_alarm());
+    }
+}
+
 /// Readings of a plant of 1000 rows in which sensors are higher by so much from row 700 on.
 fn with_steps(steps: &[(usize, f64)]) -> Run {
     let mut rows = plant(1000, false);
@@ -169,4 +178,18 @@ fn single_precision_tables_change_scores_by_less_than_a_thousandth() {
         assert!((a.score - b.score).abs() < 1e-3, "{a:?} {b:?}");
         assert!((a.change_score - b.change_score).abs() < 1e-3, "{a:?} {b:?}");
     }
+}
+
+#[test]
+fn learning_goes_on_while_a_sensor_is_silent() {
+    let mut rows = plant(6000, false);
+    let (mut noise, mut wander) = (Noise(5), 0.0);
+    for (i, row) in rows.chunks_exact_mut(PLANT_SENSORS).enumerate() {
+        wander = 0.998 * wander + noise.gauss() as f64 / 20_000.0;
+        row[4] += wander;
+        row[1] = if (500..5000).contains(&i) { f64::NAN } else { row[1] };
+    }
+    let learning = Run::of_plant(&rows, &JointSettings::default());
+    assert!(learning.share_in_alarm() < 0.02, "{}", learning.share_in_alarm());
+    assert!(!any_alarm(learning.from(4990, 5100)), "when the silent sensor is back");
 }

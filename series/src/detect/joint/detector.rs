@@ -39,6 +39,7 @@ struct Scratch {
     row: Vec<f64>,
     parts: Innovations,
     clipped: Vec<f64>,
+    learned: Vec<f64>,
     /// The values, then the limited innovations, as the envelope reads them.
     views: Vec<f64>,
 }
@@ -142,7 +143,7 @@ impl JointDetector {
     /// The scores of the admitted row.
     fn judge(&mut self, time: Micros) -> Judged {
         let JointModel { settings, predictor, .. } = &self.model;
-        let Scratch { row, parts, clipped, views } = &mut self.scratch;
+        let Scratch { row, parts, clipped, views, .. } = &mut self.scratch;
         predictor.advance(&mut self.past, time, row, parts);
         for (clipped, r) in clipped.iter_mut().zip(&parts.innovations) {
             *clipped = r.clamp(-settings.clip, settings.clip);
@@ -197,15 +198,18 @@ impl JointDetector {
         }
     }
 
-    /// Complete rows well below the line, outside of an alarm, are what is usual.
+    /// Rows well below the line, outside of an alarm, are what is usual.
     fn learn(&mut self, score: f64) {
-        let JointModel { settings, usual, level, predictor, .. } = &mut self.model;
+        let JointModel { settings, usual, level, .. } = &mut self.model;
         let Some(usual) = usual else { return };
-        let row = self.scratch.row.iter().zip(&predictor.kinds);
-        let complete = row.into_iter().all(|(x, kind)| !x.is_nan() || *kind == Kind::Unseen);
-        if complete && !self.alarm.on && score < settings.leave {
-            usual.learn(settings, self.level.at_usual_level(), &mut self.scratch.clipped, level);
+        if self.alarm.on || score >= settings.leave {
+            return;
         }
+        let Scratch { row, learned, .. } = &mut self.scratch;
+        for ((learned, smoothed), x) in learned.iter_mut().zip(self.level.at_usual_level()).zip(row) {
+            *learned = if x.is_nan() { f64::NAN } else { smoothed };
+        }
+        usual.learn(settings, learned, level);
     }
 
     fn reason(&self, outside: Option<Outside>) -> JointReason {
@@ -306,7 +310,13 @@ fn restore_states(model: &JointModel, reader: &mut Reader<'_>) -> Result<States,
 
 impl Scratch {
     fn new(p: usize) -> Scratch {
-        Scratch { row: vec![0.0; p], parts: Innovations::new(p), clipped: vec![0.0; p], views: vec![0.0; 2 * p] }
+        Scratch {
+            row: vec![0.0; p],
+            parts: Innovations::new(p),
+            clipped: vec![0.0; p],
+            learned: vec![0.0; p],
+            views: vec![0.0; 2 * p],
+        }
     }
 
     fn has_value(&self) -> bool {

@@ -189,9 +189,10 @@ impl JointSettings {
         }
     }
 
-    /// The default for rows an hour apart: half a day of usual rows ends an alarm, and the time of day predicts.
+    /// The default for rows an hour apart: half a day of usual rows ends an alarm, two weeks make a state one to live with,
+    /// and the time of day predicts.
     pub fn hourly() -> JointSettings {
-        JointSettings { hold: 12, accept: 0, time_of_day: true, ..JointSettings::default() }
+        JointSettings { hold: 12, accept: 336, time_of_day: true, ..JointSettings::default() }
     }
 
     /// `default`, `hourly` or `benchmark`, in any case.

@@ -27,27 +27,25 @@ impl Usual {
         Usual { rows, since_refresh: 0, mean, covariance, floor }
     }
 
-    /// Takes the smoothed innovations of a usual row less the offset of the known level that it belongs to, and from time
-    /// to time renews `level` with what was learned.
-    pub(super) fn learn(
-        &mut self,
-        settings: &JointSettings,
-        row: impl Iterator<Item = f64>,
-        deviations: &mut [f64],
-        level: &mut Hotelling,
-    ) {
+    /// Takes the smoothed innovations of a usual row less the offset of the known level that it belongs to, NaN for sensors
+    /// without a value, and from time to time renews `level` with what was learned. Uses `row` up.
+    pub(super) fn learn(&mut self, settings: &JointSettings, row: &mut [f64], level: &mut Hotelling) {
         self.rows += 1;
         let share = 1.0 / self.rows.min(u64::from(settings.memory)).max(1) as f64;
-        for ((d, value), mean) in deviations.iter_mut().zip(row).zip(&mut self.mean) {
-            *d = value - *mean;
-            *mean += share * *d;
+        for (deviation, mean) in row.iter_mut().zip(&mut self.mean) {
+            *deviation -= *mean;
+            if !deviation.is_nan() {
+                *mean += share * *deviation;
+            }
         }
         let mut rest = self.covariance.as_mut_slice();
-        for j in 0..deviations.len() {
-            let (column, below) = rest.split_at_mut(deviations.len() - j);
-            let of_this = share * deviations[j];
-            for (c, d) in column.iter_mut().zip(&deviations[j..]) {
-                *c = (1.0 - share) * (*c + of_this * d);
+        for j in 0..row.len() {
+            let (column, below) = rest.split_at_mut(row.len() - j);
+            let of_this = share * row[j];
+            for (c, deviation) in column.iter_mut().zip(&row[j..]) {
+                let learned = (1.0 - share) * (*c + of_this * deviation);
+                // what a missing sensor has in common with others stays as it is
+                *c = if learned.is_nan() { *c } else { learned };
             }
             rest = below;
         }
@@ -113,7 +111,7 @@ mod tests {
         let mut usual = Usual::new(300, mean, &covariance, vec![0.0; 3]);
         let mut level = usual.statistic(&settings).unwrap();
         for row in all.rows(300, 400).row_iter() {
-            usual.learn(&settings, row.iter().copied(), &mut [0.0; 3], &mut level);
+            usual.learn(&settings, &mut [row[0], row[1], row[2]], &mut level);
         }
         let (mean, covariance) = mean_and_covariance(&all);
         for j in 0..3 {
@@ -121,5 +119,19 @@ mod tests {
             let deviation = covariance[(j, j)].sqrt() + 1e-3;
             assert!((level.deviation[j] - deviation).abs() < 2e-3 * deviation);
         }
+    }
+    #[test]
+    fn a_silent_sensor_keeps_what_was_learned_of_it() {
+        let all = DMatrix::from_fn(300, 2, |i, j| (i as f64 * (0.3 + j as f64)).sin());
+        let (mean, covariance) = mean_and_covariance(&all);
+        let mut usual = Usual::new(300, mean, &covariance, vec![0.0; 2]);
+        let before = usual.clone();
+        let mut level = usual.statistic(&JointSettings::default()).unwrap();
+        for i in 0..100 {
+            usual.learn(&JointSettings::default(), &mut [f64::from(i).sin(), f64::NAN], &mut level);
+        }
+        assert_ne!(usual.mean[0], before.mean[0]);
+        assert_ne!(usual.covariance[0], before.covariance[0]);
+        assert_eq!((usual.mean[1], &usual.covariance[1..]), (before.mean[1], &before.covariance[1..]));
     }
 }
