@@ -11,14 +11,14 @@
 //!    level moves, whichever way and from wherever.
 //!
 //! The score is the greater of level and envelope, each divided by its line; the change score stands for itself. With a
-//! memory, usual rows keep renewing mean and covariance of the level.
+//! memory, rows that no alarm followed keep renewing mean and covariance of the level.
 //!
 //! # Contract
 //! Scores are on the scale of [`super::contract`]. An alarm is a state: `is_anomaly` begins at score 1 and ends when the score
 //! stayed below the leaving line for long enough or the state is accepted, so a row in an alarm may score below 1, and a row
 //! of a state just accepted may score above. A reading depends on the training rows and the rows up to its own, and on
 //! nothing else; a restored detector goes on bit for bit as the saved one. Memory is taken in [`JointDetector::new`] and,
-//! with a memory of usual rows, at every 25th of them to renew the covariance; other rows allocate nothing.
+//! with a memory of usual rows, every 30 of them to renew the covariance; other rows allocate nothing.
 //!
 //! | input | what happens |
 //! |---|---|

@@ -39,7 +39,6 @@ struct Scratch {
     row: Vec<f64>,
     parts: Innovations,
     clipped: Vec<f64>,
-    learned: Vec<f64>,
     /// The values, then the limited innovations, as the envelope reads them.
     views: Vec<f64>,
 }
@@ -143,7 +142,7 @@ impl JointDetector {
     /// The scores of the admitted row.
     fn judge(&mut self, time: Micros) -> Judged {
         let JointModel { settings, predictor, .. } = &self.model;
-        let Scratch { row, parts, clipped, views, .. } = &mut self.scratch;
+        let Scratch { row, parts, clipped, views } = &mut self.scratch;
         predictor.advance(&mut self.past, time, row, parts);
         for (clipped, r) in clipped.iter_mut().zip(&parts.innovations) {
             *clipped = r.clamp(-settings.clip, settings.clip);
@@ -198,18 +197,16 @@ impl JointDetector {
         }
     }
 
-    /// Rows well below the line, outside of an alarm, are what is usual.
+    /// What is outside of alarms and below the line is usual, unless an alarm follows.
     fn learn(&mut self, score: f64) {
         let JointModel { settings, usual, level, .. } = &mut self.model;
         let Some(usual) = usual else { return };
-        if self.alarm.on || score >= settings.leave {
-            return;
+        if self.alarm.on {
+            usual.forget_waiting();
+        } else if score < 1.0 {
+            let row = self.level.at_usual_level().zip(&self.scratch.row);
+            usual.take(settings, row.map(|(smoothed, x)| if x.is_nan() { f64::NAN } else { smoothed }), level);
         }
-        let Scratch { row, learned, .. } = &mut self.scratch;
-        for ((learned, smoothed), x) in learned.iter_mut().zip(self.level.at_usual_level()).zip(row) {
-            *learned = if x.is_nan() { f64::NAN } else { smoothed };
-        }
-        usual.learn(settings, learned, level);
     }
 
     fn reason(&self, outside: Option<Outside>) -> JointReason {
@@ -310,13 +307,7 @@ fn restore_states(model: &JointModel, reader: &mut Reader<'_>) -> Result<States,
 
 impl Scratch {
     fn new(p: usize) -> Scratch {
-        Scratch {
-            row: vec![0.0; p],
-            parts: Innovations::new(p),
-            clipped: vec![0.0; p],
-            learned: vec![0.0; p],
-            views: vec![0.0; 2 * p],
-        }
+        Scratch { row: vec![0.0; p], parts: Innovations::new(p), clipped: vec![0.0; p], views: vec![0.0; 2 * p] }
     }
 
     fn has_value(&self) -> bool {

@@ -133,7 +133,7 @@ impl JointModel {
         let (level, level_line) = (Hotelling::restore(p, reader)?, reader.positive()?);
         let (change, change_line) = (Hotelling::restore(p, reader)?, reader.positive()?);
         let envelope = if predictor.switches.is_empty() { None } else { Some(Envelope::restore(&predictor, reader)?) };
-        let usual = if settings.memory > 0 { Some(Usual::restore(p, reader)?) } else { None };
+        let usual = if settings.memory > 0 { Some(Usual::restore(p, &settings, reader)?) } else { None };
         Ok(JointModel { settings, predictor, level, level_line, change, change_line, envelope, usual })
     }
 }

@@ -57,6 +57,8 @@ pub struct JointSettings {
     pub resolution: f64,
     /// Memory of the usual level and its covariance, in rows that were usual; 0 keeps those of the training.
     pub memory: u32,
+    /// Rows that must pass without an alarm before one is learned, so that the slow beginning of an anomaly is not.
+    pub delay: u32,
     /// Whether a model keeps its large tables as f32.
     pub single_precision: bool,
 }
@@ -151,6 +153,7 @@ fields! {
     time_of_day: 0.0 to 1.0;
     resolution: 0.0 to 1e9;
     memory: 0.0 to 1e9;
+    delay: 0.0 to 10000.0;
     single_precision: 0.0 to 1.0;
 }
 
@@ -185,6 +188,7 @@ impl JointSettings {
             time_of_day: false,
             resolution: 0.0,
             memory: 0,
+            delay: 0,
             single_precision: false,
         }
     }
@@ -192,7 +196,7 @@ impl JointSettings {
     /// The default for rows an hour apart: half a day of usual rows ends an alarm, two weeks make a state one to live with,
     /// and the time of day predicts.
     pub fn hourly() -> JointSettings {
-        JointSettings { hold: 12, accept: 336, time_of_day: true, ..JointSettings::default() }
+        JointSettings { hold: 12, accept: 336, delay: 24, time_of_day: true, ..JointSettings::default() }
     }
 
     /// `default`, `hourly` or `benchmark`, in any case.
@@ -254,11 +258,12 @@ impl Default for JointSettings {
     /// The product's settings, for rows a second to some minutes apart.
     fn default() -> JointSettings {
         JointSettings {
-            level_line: 8.0,
+            level_line: 8.5,
             leave: 0.75,
             switches: 8,
             resolution: 0.01,
             memory: 4000,
+            delay: 40,
             single_precision: true,
             ..JointSettings::benchmark()
         }
