@@ -1,9 +1,10 @@
 //! One measure of one series under watch: a detector and the events it makes, stored together.
 
-use series::detect::{AnyDetector, Method, Options};
+use series::detect::{AnyDetector, Method, OptionError, Options, Reading};
 use series::event::{Event, EventFold, EventSettings};
 use series::time::Micros;
 
+#[derive(Clone)]
 pub struct Watch {
     detector: AnyDetector,
     events: EventFold,
@@ -16,25 +17,54 @@ pub struct Found {
     pub ended: bool,
 }
 
+impl Found {
+    /// Why it was raised: the reason of the peak with its numbers, and the readings in alarm.
+    pub fn explain(&self) -> serde_json::Value {
+        let peak = &self.event.peak;
+        let number = |value: f64| value.is_finite().then_some(value);
+        serde_json::json!({
+            "reason": peak.reason,
+            "value": number(peak.reason_value),
+            "lower": number(peak.reason_lower),
+            "upper": number(peak.reason_upper),
+            "readings_in_alarm": self.event.alarms,
+        })
+    }
+}
+
 impl Watch {
-    /// A detector with the method's defaults that scores every reading for itself: folding alarms into one event per
-    /// incident is the business of the fold.
+    /// A detector with the method's defaults.
     pub fn new(method: Method) -> Self {
-        let options = match method {
-            Method::RangeNovelty => Options::from_pairs([("refractory", "0")]).expect("the option is known"),
-            _ => Options::new(),
+        Self::with_options(method, &Options::new()).expect("the defaults fit the method")
+    }
+
+    /// A detector that scores every reading for itself, unless the options say otherwise: folding alarms into one event
+    /// per incident is the business of the fold.
+    ///
+    /// # Errors
+    /// When the method refuses the options.
+    pub fn with_options(method: Method, options: &Options) -> Result<Self, OptionError> {
+        let detector = match method {
+            Method::RangeNovelty if options.get("refractory").is_none() => {
+                let pairs = options.iter().chain([("refractory", "0")]);
+                AnyDetector::new(method, &Options::from_pairs(pairs)?)?
+            }
+            _ => AnyDetector::new(method, options)?,
         };
-        Self {
-            detector: AnyDetector::new(method, &options).expect("the options fit the method"),
-            events: EventFold::new(EventSettings::default()).expect("the defaults make sense"),
-        }
+        let events = EventFold::new(EventSettings::default()).expect("the defaults make sense");
+        Ok(Self { detector, events })
     }
 
     /// Judges a value (NaN: missing); returns the event that ended before it.
     pub fn update(&mut self, time: Micros, value: f64) -> Option<Found> {
+        self.judge(time, value).1
+    }
+
+    /// The same, with the reading.
+    pub fn judge(&mut self, time: Micros, value: f64) -> (Reading, Option<Found>) {
         let reading = self.detector.update(time, value);
         let closed = self.events.update(time, value, &reading).closed;
-        closed.map(|event| Found { event, ended: true })
+        (reading, closed.map(|event| Found { event, ended: true }))
     }
 
     /// The event that goes on.
