@@ -1,6 +1,6 @@
 # The commands of this project. `make` alone lists them.
 
-.PHONY: help setup build demo demo-stop test fmt lint bench-archive clean
+.PHONY: help setup build demo demo-stop test fmt lint bench-archive bench-detect clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -32,6 +32,11 @@ lint: ## check the format and the lints, as the tests do
 
 bench-archive: setup ## measure archiving and reading the archive; writes target/bench/archive.json
 	@cargo bench --quiet --package strata-e2e --bench archive
+
+DATA ?= tests/data
+bench-detect: setup ## judge DATA/nab/data and measure detection; writes target/bench/nab and target/bench/detect.json
+	@tests/setup/build.sh release 17
+	@STRATA_PG=17 DATA="$(abspath $(DATA))" cargo bench --quiet --package strata-e2e --bench detect
 
 clean: ## remove everything that was built or installed below target/
 	@tests/setup/clean.sh

@@ -68,7 +68,7 @@ impl Backtest {
     ///
     /// # Safety
     /// `fcinfo` is what PostgreSQL passed to a function with the arguments relation, from, to, keys, measures, method,
-    /// options, labels, ranges.
+    /// options, labels, ranges, learn.
     unsafe fn of_call(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<Self>> {
         // SAFETY: as promised by the caller.
         let (setting, readings, labels) = unsafe {
@@ -80,7 +80,7 @@ impl Backtest {
                 table: argument::<pg_sys::Oid>(fcinfo, 7),
                 ranges: (!ranges.isnull).then_some(ranges.value),
             };
-            (setting, Readings::of_call(fcinfo), labels)
+            (setting, Readings::of_call(fcinfo, 9), labels)
         };
         readings.map(|readings| Self::run(&readings, &setting, &labels)).transpose()
     }
@@ -91,7 +91,7 @@ impl Backtest {
         let Some(mut labels) = labels.read(&snapshot)? else {
             return Ok(Self { raised, labels: Vec::new(), outcome: None });
         };
-        let (from, to) = (pg_time::from_bound(readings.from), pg_time::to_bound(readings.to));
+        let (from, to) = (readings.from, pg_time::to_bound(readings.to));
         labels.retain(|label| label.start < to && from <= label.end && asked_for(label, readings.keys.as_deref()));
         let outcome = Outcome::of(&raised.spans(), &labels);
         Ok(Self { raised, labels, outcome: Some(outcome) })
@@ -149,6 +149,7 @@ fn raise(readings: &Readings, setting: &Setting, snapshot: &Snapshot) -> Result<
         Ok(())
     })?;
     end(series.as_deref(), &watches, &mut raised);
+    raised.0.retain(|(_, _, found)| found.event.last >= readings.from);
     Ok(raised)
 }
 

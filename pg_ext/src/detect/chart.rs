@@ -14,7 +14,9 @@ use thin::Line;
 const SIZE: (u32, u32) = (1200, 600);
 const HEAD: i32 = 64;
 const SCORES: i32 = 190;
-const LEFT: u32 = 84;
+const MARGIN: u32 = 12;
+const LABELS: u32 = 76;
+const LEFT: u32 = MARGIN + LABELS;
 const RIGHT: u32 = 24;
 /// Pixels between the left and the right end of the time axis.
 const WIDTH: u32 = SIZE.0 - LEFT - RIGHT;
@@ -88,7 +90,7 @@ impl Chart<'_> {
             Ok::<i32, DrawingAreaErrorKind<std::io::Error>>(x)
         };
         for severity in [Severity::Critical, Severity::Warning, Severity::Info] {
-            let at = label(severity.name())?;
+            let at = label(&format!("{severity} event"))?;
             head.draw(&area(colour(severity).mix(0.45), at))?;
         }
         let at = label("usual band")?;
@@ -120,7 +122,7 @@ impl Chart<'_> {
 
     fn draw_scores(&self, area: &Area, points: &[Point]) -> DrawResult {
         let axis = NumberAxis::of_scores(points, HIGHEST_SCORE);
-        let mut panel = self.panel(area, &axis, "score", 4)?;
+        let mut panel = self.panel(area, &axis, "score (1: alarm line)", 4)?;
         self.draw_events(&mut panel, &axis)?;
         draw_lines(&mut panel, &axis, points, |point| point.score, SCORE, 1)?;
         let alarm_line = [(self.from, 1.0), (self.to, 1.0)];
@@ -138,9 +140,10 @@ impl Chart<'_> {
     ) -> Result<Panel<'a, 'b>, DrawingAreaErrorKind<std::io::Error>> {
         let time = TimeAxis::new(self.from, self.to);
         let mut panel = ChartBuilder::on(area)
+            .margin_left(MARGIN)
             .margin_right(RIGHT)
             .margin_top(8)
-            .y_label_area_size(LEFT)
+            .y_label_area_size(LABELS)
             .x_label_area_size(48)
             .build_cartesian_2d(time, axis.range())?;
         panel

@@ -12,13 +12,13 @@ use series::detect::AnyDetector;
 #[pg_guard]
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn strata_detect_anomalies(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: the SQL declaration in detection.sql has these seven arguments.
+    // SAFETY: the SQL declaration in detection.sql has these eight arguments.
     unsafe {
         let mut result = ResultSet::begin(fcinfo);
         let method = argument::<String>(fcinfo, 5);
         let options = argument::<JsonB>(fcinfo, 6);
         let setting = Setting::new(method.as_deref(), options.as_ref().map(|json| &json.0)).or_raise();
-        if let Some(readings) = Readings::of_call(fcinfo) {
+        if let Some(readings) = Readings::of_call(fcinfo, 7) {
             detect(&mut result, &readings, &setting).or_raise();
         }
     }
@@ -39,6 +39,9 @@ fn detect(result: &mut ResultSet, readings: &Readings, setting: &Setting) -> Res
         result.set_time(0, Some(row.time));
         for ((detector, name), value) in detectors.iter_mut().zip(&names).zip(row.values) {
             let reading = detector.update(row.time, value.unwrap_or(f64::NAN));
+            if row.time < readings.from {
+                continue;
+            }
             result.set(2, *name);
             result.set_reading(3, *value, &reading);
             result.put();

@@ -91,7 +91,7 @@ fn detection_spans_the_tiers() {
     let mut sensors = Sensors::of(&stack().redis, &database);
     sensors.send("A", database.midnight(0), 1000.0);
     let (anomalies, before) = (newest(&database), database.ask(&detect));
-    assert_eq!(anomalies, "A 1000 true");
+    assert_eq!(anomalies, "A 1000 t");
     database.job("archive");
     assert!(database.count("SELECT count(*) FROM strata.manifest WHERE state = 'dropped'") >= 6);
     assert_eq!(database.ask(&detect), before);
@@ -209,6 +209,36 @@ fn labels_tell_hits_from_false_alarms_and_what_was_missed() {
 }
 
 #[test]
+fn what_comes_before_the_range_teaches_if_asked_to() {
+    let database = network();
+    let whole = range(&database);
+    let last = format!("{}, {}", database.day(3), database.day(0));
+    let judged = |range: &str, more: &str| {
+        database.ask(&format!(
+            "SELECT count(*) || md5(string_agg(concat_ws(' ', key, time, score, expected), ',' ORDER BY key, time))
+             FROM strata.detect_anomalies('readings', {range}{more}) WHERE time >= {}",
+            database.day(3)
+        ))
+    };
+    assert_eq!(judged(&last, ", learn => '7 days'"), judged(&whole, ""));
+    assert_ne!(judged(&last, ""), judged(&whole, ""));
+    let raised = |range: &str, more: &str| {
+        database.ask(&format!(
+            "SELECT string_agg(concat_ws(' ', key, started_at, peak_score), ',') FROM strata.backtest('readings', {range}{more})
+             WHERE ended_at >= {}",
+            database.day(3)
+        ))
+    };
+    assert_eq!(raised(&last, ", learn => '7 days'"), raised(&whole, ""));
+    assert_eq!(
+        database.ask(&format!(
+            "SELECT events FROM strata.backtest_score('readings', {last}, learn => '7 days', ranges => '{{}}')"
+        )),
+        "1"
+    );
+}
+
+#[test]
 fn an_event_that_goes_on_has_no_end() {
     let database = network();
     let ended = database.ask(&format!(
@@ -235,6 +265,6 @@ fn the_picture_is_an_svg_of_the_series_with_its_events() {
     assert_eq!(database.ask(&plot(&format!("'B', 'value', {last_days}"))).matches("<circle").count(), 0);
     assert!(database.ask(&plot("'A', 'value', '-infinity', 'infinity'")).contains("<polyline"));
     let refusal = database.refusal(&plot(&format!("'C', 'value', {last_days}")));
-    assert_eq!((refusal.sqlstate.as_str(), refusal.hint.is_empty()), ("02000", false), "{refusal:?}");
+    assert_eq!((refusal.sqlstate.as_str(), refusal.hint.is_empty()), ("P0002", false), "{refusal:?}");
     assert_eq!(database.refusal(&plot(&format!("'A', 'depth', {last_days}"))).sqlstate, "42703");
 }

@@ -117,7 +117,8 @@ impl NumberAxis {
     }
 
     fn over(low: f64, high: f64) -> Self {
-        let decimals = (1.0 - (high - low).log10()).ceil().clamp(0.0, 12.0) as usize;
+        // marks are a tenth of the height apart, or a little more
+        let decimals = (1.0 - (high - low).log10().floor()).clamp(0.0, 12.0) as usize;
         Self { range: low..high, decimals }
     }
 
