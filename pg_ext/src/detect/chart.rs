@@ -11,13 +11,13 @@ use series::event::{Event, Severity};
 use series::time::Micros;
 use thin::Line;
 
-const SIZE: (u32, u32) = (1200, 600);
-const HEAD: i32 = 64;
+const SIZE: (u32, u32) = (1200, 620);
+const HEAD: i32 = 92;
 const SCORES: i32 = 190;
 const MARGIN: u32 = 12;
 const LABELS: u32 = 76;
 const LEFT: u32 = MARGIN + LABELS;
-const RIGHT: u32 = 24;
+const RIGHT: u32 = 34;
 /// Pixels between the left and the right end of the time axis.
 const WIDTH: u32 = SIZE.0 - LEFT - RIGHT;
 /// Higher scores are drawn here: an infinity scores a thousand, and the alarm line would vanish below it.
@@ -53,6 +53,12 @@ pub struct Chart<'a> {
     pub events: &'a [Event],
 }
 
+/// What is left of the points, and the pause that ends a line.
+struct Thinned {
+    points: Vec<Point>,
+    pause: Micros,
+}
+
 type DrawResult = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Panel<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<TimeAxis, RangedCoordf64>>;
@@ -69,7 +75,9 @@ impl Chart<'_> {
         area.fill(&WHITE)?;
         let (head, body) = area.split_vertically(HEAD);
         let (values, scores) = body.split_vertically(SIZE.1 as i32 - HEAD - SCORES);
-        let points = thin::thin(self.points, self.from, self.to, WIDTH as usize);
+        let columns = WIDTH as usize;
+        let pause = thin::pause(self.points, self.from, self.to, columns);
+        let points = Thinned { points: thin::thin(self.points, self.from, self.to, columns), pause };
         self.draw_head(&head)?;
         self.draw_values(&values, &points)?;
         self.draw_scores(&scores, &points)?;
@@ -77,42 +85,40 @@ impl Chart<'_> {
     }
 
     fn draw_head(&self, head: &Area) -> DrawResult {
-        head.draw(&Text::new(self.title, (LEFT as i32, 14), (FONT, 26).into_font().color(&INK)))?;
-        head.draw(&Text::new(self.caption, (LEFT as i32, 44), (FONT, 16).into_font().color(&SCORE)))?;
-        let line = |colour: RGBColor, x: i32| PathElement::new([(x, 22), (x + 22, 22)], colour.stroke_width(2));
-        let area = |colour: RGBAColor, x: i32| Rectangle::new([(x, 15), (x + 22, 29)], colour.filled());
-        let mut x = SIZE.0 as i32 - RIGHT as i32;
-        let mut label = |name: &str| {
-            x -= 11 + 9 * name.len() as i32;
-            let at = x;
-            x -= 30;
-            head.draw(&Text::new(name.to_owned(), (at, 15), (FONT, 17).into_font().color(&INK)))?;
-            Ok::<i32, DrawingAreaErrorKind<std::io::Error>>(x)
-        };
-        for severity in [Severity::Critical, Severity::Warning, Severity::Info] {
-            let at = label(&format!("{severity} event"))?;
-            head.draw(&area(colour(severity).mix(0.45), at))?;
+        let left = LEFT as i32;
+        head.draw(&Text::new(self.title, (left, 12), (FONT, 26).into_font().color(&INK)))?;
+        head.draw(&Text::new(self.caption, (left, 42), (FONT, 16).into_font().color(&SCORE)))?;
+        let event = |severity: Severity| colour(severity).mix(0.45);
+        let samples = [
+            ("value", 0, 1, VALUE.to_rgba()),
+            ("expected", 90, 1, EXPECTED.to_rgba()),
+            ("usual band", 205, 7, BAND.mix(0.35)),
+            ("info event", 335, 7, event(Severity::Info)),
+            ("warning event", 460, 7, event(Severity::Warning)),
+            ("critical event", 610, 7, event(Severity::Critical)),
+        ];
+        for (name, x, half, colour) in samples {
+            let x = left + x;
+            head.draw(&Rectangle::new([(x, 74 - half), (x + 22, 74 + half)], colour.filled()))?;
+            head.draw(&Text::new(name, (x + 30, 67), (FONT, 17).into_font().color(&INK)))?;
         }
-        let at = label("usual band")?;
-        head.draw(&area(BAND.mix(0.35), at))?;
-        let at = label("expected")?;
-        head.draw(&line(EXPECTED, at))?;
-        let at = label("value")?;
-        head.draw(&line(VALUE, at))
+        Ok(())
     }
 
-    fn draw_values(&self, area: &Area, points: &[Point]) -> DrawResult {
-        let axis = NumberAxis::around(points);
+    fn draw_values(&self, area: &Area, thinned: &Thinned) -> DrawResult {
+        let axis = NumberAxis::around(&thinned.points);
         let mut panel = self.panel(area, &axis, self.measure, 10)?;
-        for line in thin::lines(points, |point| point.lower.is_finite() && point.upper.is_finite()) {
+        for line in
+            thin::lines(&thinned.points, thinned.pause, |point| point.lower.is_finite() && point.upper.is_finite())
+        {
             let upper = line.iter().map(|point| (point.time, axis.clamp(point.upper)));
             let lower = line.iter().rev().map(|point| (point.time, axis.clamp(point.lower)));
             let outline: Vec<_> = upper.chain(lower).collect();
             panel.plotting_area().draw(&Polygon::new(outline, BAND.mix(0.35).filled()))?;
         }
         self.draw_events(&mut panel, &axis)?;
-        draw_lines(&mut panel, &axis, points, |point| point.expected, EXPECTED, 1)?;
-        draw_lines(&mut panel, &axis, points, |point| point.value, VALUE, 1)?;
+        draw_lines(&mut panel, &axis, thinned, |point| point.expected, EXPECTED)?;
+        draw_lines(&mut panel, &axis, thinned, |point| point.value, VALUE)?;
         for event in self.events.iter().filter(|event| axis.holds(event.peak.value) && self.shows(event.peak.time)) {
             let at = (event.peak.time, event.peak.value);
             panel.draw_series([Circle::new(at, 5, colour(event.severity).stroke_width(2))])?;
@@ -120,11 +126,11 @@ impl Chart<'_> {
         Ok(())
     }
 
-    fn draw_scores(&self, area: &Area, points: &[Point]) -> DrawResult {
-        let axis = NumberAxis::of_scores(points, HIGHEST_SCORE);
+    fn draw_scores(&self, area: &Area, thinned: &Thinned) -> DrawResult {
+        let axis = NumberAxis::of_scores(&thinned.points, HIGHEST_SCORE);
         let mut panel = self.panel(area, &axis, "score (1: alarm line)", 4)?;
         self.draw_events(&mut panel, &axis)?;
-        draw_lines(&mut panel, &axis, points, |point| point.score, SCORE, 1)?;
+        draw_lines(&mut panel, &axis, thinned, |point| point.score, SCORE)?;
         let alarm_line = [(self.from, 1.0), (self.to, 1.0)];
         panel.draw_series(DashedLineSeries::new(alarm_line, 6, 4, colour(Severity::Critical).into()))?;
         Ok(())
@@ -181,16 +187,15 @@ impl Chart<'_> {
 fn draw_lines(
     panel: &mut Panel,
     axis: &NumberAxis,
-    points: &[Point],
+    thinned: &Thinned,
     of: impl Fn(&Point) -> f64,
     colour: RGBColor,
-    width: u32,
 ) -> DrawResult {
     let line = |line: Line| {
         let points: Vec<_> = line.iter().map(|point| (point.time, axis.clamp(of(point)))).collect();
-        LineSeries::new(points, colour.stroke_width(width))
+        LineSeries::new(points, colour)
     };
-    for part in thin::lines(points, |point| of(point).is_finite()) {
+    for part in thin::lines(&thinned.points, thinned.pause, |point| of(point).is_finite()) {
         panel.draw_series(line(part))?;
     }
     Ok(())

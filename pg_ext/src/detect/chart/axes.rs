@@ -4,11 +4,11 @@ use super::Point;
 use crate::pg_time;
 use chrono::{DateTime, Utc};
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
-use series::time::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND, Micros};
+use series::time::{Day, MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND, Micros};
 use std::ops::Range;
 
-/// Steps between the marks of a time axis, each a divisor of the next larger unit or of a week; then powers of ten days.
-const STEPS: [Micros; 18] = [
+/// Steps between the marks of a time axis below a month, each a divisor of the next larger unit.
+const STEPS: [Micros; 15] = [
     MICROS_PER_SECOND,
     5 * MICROS_PER_SECOND,
     15 * MICROS_PER_SECOND,
@@ -24,28 +24,67 @@ const STEPS: [Micros; 18] = [
     MICROS_PER_DAY,
     2 * MICROS_PER_DAY,
     7 * MICROS_PER_DAY,
-    14 * MICROS_PER_DAY,
-    28 * MICROS_PER_DAY,
-    91 * MICROS_PER_DAY,
 ];
 
+/// Months between marks: then ten times as many years, and so on.
+const MONTHS: [i64; 6] = [1, 3, 6, 12, 24, 60];
+
 /// Marks at most, so that their labels do not meet.
-const MARKS: Micros = 12;
+const MARKS: Micros = 13;
+
+#[derive(Clone, Copy)]
+enum Step {
+    Micros(Micros),
+    Months(i64),
+}
+
+impl Step {
+    fn of(span: Micros) -> Step {
+        const MONTH: Micros = 30 * MICROS_PER_DAY;
+        if let Some(step) = STEPS.into_iter().find(|step| span / step < MARKS) {
+            return Step::Micros(step);
+        }
+        let mut months = MONTHS.into_iter().find(|months| span / (months * MONTH) < MARKS).unwrap_or(120);
+        while span / MONTH / months >= MARKS {
+            months *= 10;
+        }
+        Step::Months(months)
+    }
+
+    /// The marks within a range.
+    fn marks(self, range: &Range<Micros>) -> Vec<Micros> {
+        match self {
+            Step::Micros(step) => {
+                let first = range.start.saturating_add(step - 1).div_euclid(step).saturating_mul(step);
+                (0..=MARKS)
+                    .map(|i| first.saturating_add(i.saturating_mul(step)))
+                    .take_while(|time| *time <= range.end)
+                    .collect()
+            }
+            Step::Months(step) => {
+                let (year, month, _) = Day::of(range.start).civil();
+                let first = (12 * year + i64::from(month) - 1).div_euclid(step) * step;
+                (0..=MARKS + 1)
+                    .filter_map(|i| {
+                        let months = first + i * step;
+                        Day::from_civil(months.div_euclid(12), months.rem_euclid(12) as u32 + 1, 1).map(Day::start)
+                    })
+                    .filter(|time| (range.start..=range.end).contains(time))
+                    .collect()
+            }
+        }
+    }
+}
 
 #[derive(Clone)]
 pub struct TimeAxis {
     range: Range<Micros>,
-    step: Micros,
+    step: Step,
 }
 
 impl TimeAxis {
     pub fn new(from: Micros, to: Micros) -> Self {
-        let span = to.saturating_sub(from);
-        let mut step = STEPS.into_iter().find(|step| span / step <= MARKS).unwrap_or(365 * MICROS_PER_DAY);
-        while span / step > MARKS {
-            step = step.saturating_mul(10);
-        }
-        Self { range: from..to, step }
+        Self { range: from..to, step: Step::of(to.saturating_sub(from)) }
     }
 }
 
@@ -60,11 +99,7 @@ impl Ranged for TimeAxis {
     }
 
     fn key_points<Hint: KeyPointHint>(&self, _hint: Hint) -> Vec<Micros> {
-        let first = self.range.start.saturating_add(self.step - 1).div_euclid(self.step).saturating_mul(self.step);
-        (0..=MARKS)
-            .map(|i| first.saturating_add(i.saturating_mul(self.step)))
-            .take_while(|time| *time <= self.range.end)
-            .collect()
+        self.step.marks(&self.range)
     }
 
     fn range(&self) -> Range<Micros> {
@@ -78,10 +113,11 @@ impl ValueFormatter<Micros> for TimeAxis {
             DateTime::from_timestamp_micros((*time).clamp(pg_time::MIN_TIME, pg_time::MAX_TIME)).unwrap_or_default();
         let midnight = time.timestamp_micros().rem_euclid(MICROS_PER_DAY) == 0;
         let format = match self.step {
-            step if step < MICROS_PER_MINUTE => "%H:%M:%S",
-            step if step < MICROS_PER_DAY && !midnight => "%H:%M",
-            step if step < 28 * MICROS_PER_DAY => "%b %d",
-            _ => "%Y-%m-%d",
+            Step::Micros(step) if step < MICROS_PER_MINUTE => "%H:%M:%S",
+            Step::Micros(step) if step < MICROS_PER_DAY && !midnight => "%H:%M",
+            Step::Micros(_) => "%b %d",
+            Step::Months(months) if months < 12 => "%Y-%m",
+            Step::Months(_) => "%Y",
         };
         time.format(format).to_string()
     }
@@ -154,7 +190,9 @@ mod tests {
         assert_eq!(marks(12 * MICROS_PER_HOUR)[..3], ["Jan 01", "01:00", "02:00"]);
         assert_eq!(marks(2 * MICROS_PER_DAY)[..3], ["Jan 01", "06:00", "12:00"]);
         assert_eq!(marks(10 * MICROS_PER_DAY)[1], "Jan 02");
-        assert_eq!(marks(400 * MICROS_PER_DAY).len(), 4);
+        assert_eq!(marks(400 * MICROS_PER_DAY), ["2026-01", "2026-04", "2026-07", "2026-10", "2027-01"]);
+        assert_eq!(marks(20 * 365 * MICROS_PER_DAY)[..2], ["2026", "2028"]);
+        assert!(marks(7000 * 365 * MICROS_PER_DAY).len() > 2);
         assert_eq!(marks(10 * MICROS_PER_SECOND)[1], "00:00:01");
     }
 
