@@ -169,10 +169,11 @@ impl Chart<'_> {
 
     /// Where an event lasted, as wide as two pixels at least.
     fn draw_events(&self, panel: &mut Panel, axis: &NumberAxis) -> DrawResult {
-        let least = (self.to - self.from) / i64::from(WIDTH / 2);
+        let least = self.to.saturating_sub(self.from) / i64::from(WIDTH / 2);
         let range = axis.range();
         for event in self.events.iter().filter(|event| event.last >= self.from && event.start <= self.to) {
-            let (start, end) = (event.start.max(self.from), event.last.max(event.start + least).min(self.to));
+            let (start, end) =
+                (event.start.max(self.from), event.last.max(event.start.saturating_add(least)).min(self.to));
             let corners = [(start, range.start), (end, range.end)];
             panel.draw_series([Rectangle::new(corners, colour(event.severity).mix(0.3).filled())])?;
         }

@@ -68,7 +68,7 @@ fn keys_measures_method_and_options_narrow_it_down() {
     let above = database.count("SELECT count(*) FROM readings WHERE value > 100");
     assert_eq!(ask("count(*) FILTER (WHERE is_anomaly)", limits), above.to_string());
     assert_eq!(ask("string_agg(DISTINCT reason || reason_upper, ' ')", limits), "above_limit100");
-    assert_eq!(database.ask(&format!("SELECT count(*) FROM strata.detect_anomalies('readings', NULL, NULL)")), "0");
+    assert_eq!(database.ask("SELECT count(*) FROM strata.detect_anomalies('readings', NULL, NULL)"), "0");
     let refusal = |relation: &str, more: &str| {
         database.refusal(&format!("SELECT * FROM strata.detect_anomalies('{relation}', {range}{more})"))
     };
