@@ -47,7 +47,7 @@ impl Figure {
 /// Prints the table and writes `target/bench/<file>`.
 pub fn print_and_write(file: &str, figures: &[Figure]) {
     println!(
-        "{:<52} {:>7} {:>12} {:>10} {:>8} {:>8} {:>5}",
+        "{:<56} {:>7} {:>12} {:>10} {:>8} {:>8} {:>5}",
         "figure", "unit", "strata", "plain SQL", "ratio", "must", "holds"
     );
     let number = |number: Option<f64>| number.map_or_else(String::new, short);
@@ -59,7 +59,7 @@ pub fn print_and_write(file: &str, figures: &[Figure]) {
         };
         let holds = figure.holds().map_or("", |holds| if holds { "yes" } else { "NO" });
         println!(
-            "{:<52} {:>7} {:>12} {:>10} {:>8} {must:>8} {holds:>5}",
+            "{:<56} {:>7} {:>12} {:>10} {:>8} {must:>8} {holds:>5}",
             figure.figure,
             figure.unit,
             short(figure.strata),
