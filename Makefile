@@ -1,6 +1,6 @@
 # The commands of this project. `make` alone lists them.
 
-.PHONY: help setup build demo demo-stop test fmt lint bench-archive bench-hot bench-hot-instructions clean
+.PHONY: help setup build demo demo-stop test fmt lint bench-archive bench-hot bench-hot-instructions bench-detect clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -40,6 +40,11 @@ bench-hot: setup ## measure the Redis module against RedisTimeSeries; writes tar
 bench-hot-instructions: setup ## the same in instructions under callgrind; fails above the limit; writes target/bench/hot-instructions.json
 	@cargo build --quiet --release --package strata-redis --package strata-hot-bench
 	@cargo run --quiet --release --package strata-hot-bench --bin instructions
+
+DATA ?= tests/data
+bench-detect: setup ## judge DATA/nab/data and measure detection; writes target/bench/nab and target/bench/detect.json
+	@tests/setup/build.sh release 17
+	@STRATA_PG=17 DATA="$(abspath $(DATA))" cargo bench --quiet --package strata-e2e --bench detect
 
 clean: ## remove everything that was built or installed below target/
 	@tests/setup/clean.sh
