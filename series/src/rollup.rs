@@ -200,10 +200,10 @@ impl Rollups {
         Ok(())
     }
 
-    /// Heap bytes.
-    pub fn heap_bytes(&self) -> usize {
+    /// Heap bytes; `allocated` says what the allocator spends on a slice.
+    pub fn heap_bytes(&self, allocated: impl Fn(&[u8]) -> usize) -> usize {
         self.hours.capacity() * size_of::<Hour>()
-            + self.hours.iter().map(Hour::heap_bytes).sum::<usize>()
+            + self.hours.iter().map(|hour| allocated(hour.data())).sum::<usize>()
             + self.open.heap_bytes()
     }
 

@@ -12,6 +12,9 @@ pub const CHANNEL: &str = "strata:anomalies";
 
 /// The messages of the newest `count` alarms of a series.
 pub fn messages(series: &Series, name: *mut RedisModuleString, count: usize) -> Vec<String> {
+    if count == 0 {
+        return Vec::new();
+    }
     // SAFETY: the name is an argument of the running command.
     let (source, key) = index::check_name(unsafe { args::bytes(name) }).unwrap_or_default();
     let alarms = series.watches().alarms();

@@ -45,8 +45,8 @@ impl Hour {
         self.start
     }
 
-    pub(super) fn heap_bytes(&self) -> usize {
-        self.data.len()
+    pub(super) fn data(&self) -> &[u8] {
+        &self.data
     }
 
     pub(super) fn data_mut(&mut self) -> &mut Box<[u8]> {
