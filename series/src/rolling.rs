@@ -137,6 +137,16 @@ impl Windows {
         sketch: Sketch<'_>,
     ) -> Result<(), DecodeError> {
         self.values += state.count;
+        if !self.sketches
+            && let Some(start) = self.next_start(time)
+        {
+            // most states of a reply make a window of their own: it is not made empty first
+            self.starts.push(start);
+            (0..measure).for_each(|_| self.buckets.push(Bucket::EMPTY));
+            self.buckets.push(state);
+            (measure + 1..self.measures).for_each(|_| self.buckets.push(Bucket::EMPTY));
+            return Ok(());
+        }
         let at = self.window_at(time) + measure;
         let bucket = &mut self.buckets[at];
         if bucket.count == 0 {
@@ -158,18 +168,21 @@ impl Windows {
         Table { starts: self.starts, measures: self.measures, buckets: self.buckets }
     }
 
+    /// Start of the window that holds `time` if it follows the last one without a gap.
+    #[inline]
+    fn next_start(&self, time: Micros) -> Option<Micros> {
+        let (Shape::Tumbling { width, .. }, Some(&last)) = (self.shape, self.starts.last()) else { return None };
+        let ahead = time.wrapping_sub(last);
+        (ahead >= width && ahead < 2 * width).then_some(last + width)
+    }
+
     /// Position of the first bucket of the window that holds `time`. States come in order, so that it mostly is the last
-    /// window or the one after it, which needs no division.
+    /// window, which needs no division.
     #[inline]
     fn window_at(&mut self, time: Micros) -> usize {
         if let (Shape::Tumbling { width, .. }, Some(&last)) = (self.shape, self.starts.last()) {
-            let ahead = time.wrapping_sub(last) as u64;
-            let width = width as u64;
-            if ahead < width {
+            if (time.wrapping_sub(last) as u64) < width as u64 {
                 return (self.starts.len() - 1) * self.measures;
-            }
-            if ahead < 2 * width {
-                return self.insert_window(self.starts.len(), last + width as i64);
             }
         }
         self.window(self.start_of(time))

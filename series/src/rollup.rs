@@ -18,6 +18,7 @@ use crate::bytes::DecodeError;
 use crate::sketch::{DdSketch, SketchSum};
 use crate::time::{MICROS_PER_HOUR, MICROS_PER_MINUTE, Micros, bucket_start};
 pub use hour::Hour;
+use hour::Scratch;
 use open_hour::OpenHour;
 
 /// Width of the narrowest kept buckets.
@@ -179,24 +180,27 @@ impl Rollups {
         picks: &[usize],
         needs: Needs,
         hours: bool,
-        visit: &mut dyn FnMut(Micros, usize, Bucket, Sketch<'_>),
+        mut visit: impl FnMut(Micros, usize, Bucket, Sketch<'_>),
     ) -> Result<(), DecodeError> {
         let first = self.hours.partition_point(|hour| hour.start() + COARSE <= from);
         let last = self.hours.partition_point(|hour| hour.start() < to);
         let covered = &self.hours[first..last.max(first)];
         Hour::fetch(covered, picks, hours && !needs.sketch);
+        let mut scratch = Scratch::default();
         for hour in covered {
             let whole = hours && hour.start() >= from && hour.start() + COARSE <= to;
             for (pick, &measure) in picks.iter().enumerate() {
                 if whole {
                     hour.whole(measure, needs, |bucket, sketch| visit(hour.start(), pick, bucket, sketch))?;
                 } else {
-                    hour.fine(measure, (from, to), needs, |start, bucket| visit(start, pick, bucket, Sketch::None))?;
+                    hour.fine(measure, (from, to), needs, &mut scratch, |start, bucket| {
+                        visit(start, pick, bucket, Sketch::None)
+                    })?;
                 }
             }
         }
         let whole = hours && self.open.start() >= from && self.open_start <= to;
-        self.open.visit((from, to), picks, whole, visit);
+        self.open.visit((from, to), picks, whole, &mut visit);
         Ok(())
     }
 

@@ -5,6 +5,10 @@ use crate::failure::Failure;
 use crate::hot::TIME_RANGE;
 use redis_module::raw::RedisModuleString;
 use series::time::{MICROS_PER_MILLI, Micros, parse_duration};
+use smallvec::SmallVec;
+
+/// The items of a list, mostly few.
+pub type List<'a> = SmallVec<[&'a [u8]; 4]>;
 
 /// The next argument to read. Running out of arguments is an arity error.
 pub struct Cursor<'a> {
@@ -64,7 +68,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A list: its length, then as many items.
-    pub fn list(&mut self, what: &str) -> Result<Vec<&'a [u8]>, Failure> {
+    pub fn list(&mut self, what: &str) -> Result<List<'a>, Failure> {
         let length = self.list_length(what, 1)?;
         (0..length).map(|_| self.bytes()).collect()
     }

@@ -1,6 +1,6 @@
 //! The options that reading commands share, and the measures they pick.
 
-use super::arguments::{Cursor, shown};
+use super::arguments::{Cursor, List, shown};
 use crate::failure::Failure;
 use crate::hot::Series;
 use series::aggregate::Aggregate;
@@ -18,8 +18,8 @@ pub enum At {
 /// Everything that may follow the fixed arguments. A command names the options that it takes.
 #[derive(Debug, PartialEq)]
 pub struct Options<'a> {
-    pub measures: Option<Vec<&'a [u8]>>,
-    pub aggregates: Option<Vec<Aggregate>>,
+    pub measures: Option<List<'a>>,
+    pub aggregates: Option<Aggregates>,
     pub bucket: Option<Micros>,
     pub align: Micros,
     pub at: At,
@@ -56,6 +56,9 @@ pub struct Pick<'a> {
     pub position: usize,
     pub name: &'a [u8],
 }
+
+/// Aggregates in the order in which they were asked for.
+pub type Aggregates = SmallVec<[Aggregate; 6]>;
 
 pub type Picks<'a> = SmallVec<[Pick<'a>; 8]>;
 
@@ -101,10 +104,10 @@ impl<'a> Options<'a> {
     }
 
     /// The aggregates that were asked for, or the usual ones.
-    pub fn aggregates(&self) -> Vec<Aggregate> {
+    pub fn aggregates(&self) -> Aggregates {
         self.aggregates
             .clone()
-            .unwrap_or_else(|| vec![Aggregate::Avg, Aggregate::Min, Aggregate::Max, Aggregate::Count])
+            .unwrap_or_else(|| [Aggregate::Avg, Aggregate::Min, Aggregate::Max, Aggregate::Count].into_iter().collect())
     }
 
     /// The measures of a series that were asked for, or all. One that the series does not have is missing in every row.
@@ -138,7 +141,7 @@ fn by<'a>(cursor: &mut Cursor<'a>) -> Result<By<'a>, Failure> {
     Ok(By::Prefix(separator))
 }
 
-fn aggregates(cursor: &mut Cursor<'_>) -> Result<Vec<Aggregate>, Failure> {
+fn aggregates(cursor: &mut Cursor<'_>) -> Result<Aggregates, Failure> {
     cursor
         .list("AGG")?
         .into_iter()

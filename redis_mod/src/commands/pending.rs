@@ -1,7 +1,7 @@
 //! `STRATA.PENDING source [FROM time] [TO time] [KEYS n key ...] [COUNT n]`: the samples of a source that the table does
 //! not have yet. It changes nothing; STRATA.ACK does.
 
-use super::arguments::{Cursor, shown};
+use super::arguments::{Cursor, List, shown};
 use super::flush_token::FlushToken;
 use super::source_keys::{self, check_source};
 use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
@@ -83,7 +83,7 @@ impl Command for PendingCommand {
     }
 }
 
-type Only<'a> = Option<Vec<&'a [u8]>>;
+type Only<'a> = Option<List<'a>>;
 
 fn parse<'a>(cursor: &mut Cursor<'a>) -> Result<(PendingQuery, Only<'a>), Failure> {
     let mut query = PendingQuery { from: *TIME_RANGE.start(), to: *TIME_RANGE.end(), count: usize::MAX };

@@ -17,6 +17,8 @@ pub struct Rows {
 }
 
 impl Rows {
+    pub const EMPTY: Rows = Rows { times: Vec::new(), columns: Vec::new() };
+
     /// The rows with a time in `from..=to`.
     pub fn range(&self, from: Micros, to: Micros) -> std::ops::Range<usize> {
         let start = self.times.partition_point(|&time| time < from);

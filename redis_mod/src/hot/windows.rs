@@ -6,6 +6,12 @@ use series::bytes::DecodeError;
 use series::rolling::{Fit, Windows};
 use series::rollup::Needs;
 use series::time::Micros;
+use std::cell::Cell;
+
+thread_local! {
+    /// Room for decoded samples: a question takes microseconds, of which allocating would be a good part.
+    static SCRATCH: Cell<Rows> = const { Cell::new(Rows::EMPTY) };
+}
 
 /// What is aggregated.
 #[derive(Debug, Clone, Copy)]
@@ -23,27 +29,41 @@ pub struct WindowQuery<'a> {
 impl Series {
     /// Folds the samples of the range into `windows`, which has a bucket per picked measure.
     pub fn fold(&self, query: &WindowQuery<'_>, windows: &mut Windows) -> Result<(), DecodeError> {
-        let WindowQuery { from, to, picks, needs } = *query;
+        let WindowQuery { from, to, .. } = *query;
         let fit = windows.fit();
         let (start, end) = match fit {
             Fit::None => (from, from),
             _ => self.rollups.kept((from, to.saturating_add(1)), windows.sketches()),
         };
-        let mut rows = Rows::default();
+        let mut rows = SCRATCH.take();
+        let folded = self.fold_pieces(query, windows, fit, (start, end), &mut rows);
+        SCRATCH.set(rows);
+        folded
+    }
+
+    fn fold_pieces(
+        &self,
+        query: &WindowQuery<'_>,
+        windows: &mut Windows,
+        fit: Fit,
+        (start, end): (Micros, Micros),
+        rows: &mut Rows,
+    ) -> Result<(), DecodeError> {
+        let WindowQuery { from, to, picks, needs } = *query;
         if start >= end {
-            return self.fold_samples((from, to), picks, windows, &mut rows);
+            return self.fold_samples((from, to), picks, windows, rows);
         }
-        self.fold_samples((from, start - 1), picks, windows, &mut rows)?;
+        self.fold_samples((from, start - 1), picks, windows, rows)?;
         windows.reserve(end - start, self.rollups.len_bound());
         let mut result = Ok(());
-        self.rollups.visit((start, end), picks, needs, fit == Fit::Hours, &mut |time, pick, bucket, sketch| {
+        self.rollups.visit((start, end), picks, needs, fit == Fit::Hours, |time, pick, bucket, sketch| {
             let added = windows.add_state(time, pick, bucket, sketch);
             if result.is_ok() {
                 result = added;
             }
         })?;
         result?;
-        self.fold_samples((end, to), picks, windows, &mut rows)
+        self.fold_samples((end, to), picks, windows, rows)
     }
 
     fn fold_samples(

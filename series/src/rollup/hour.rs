@@ -113,10 +113,11 @@ impl Hour {
         measure: usize,
         (from, to): (Micros, Micros),
         needs: Needs,
+        scratch: &mut Scratch,
         mut visit: impl FnMut(Micros, Bucket),
     ) -> Result<(), DecodeError> {
         let Some(section) = self.section(measure) else { return Ok(()) };
-        section.fine(needs, |start, bucket| {
+        section.fine(needs, scratch, |start, bucket| {
             if start >= from && start + FINE <= to {
                 visit(start, bucket);
             }
@@ -126,9 +127,10 @@ impl Hour {
     /// Unpacks the hour so that it can be changed.
     pub(super) fn reopen(&self) -> Result<OpenHour, DecodeError> {
         let mut open = OpenHour::new(self.start);
+        let mut scratch = Scratch::default();
         for measure in 0..self.measures() {
             let Some(section) = self.section(measure) else { continue };
-            section.fine(Needs::STATE, |start, bucket| open.put(start, measure, bucket))?;
+            section.fine(Needs::STATE, &mut scratch, |start, bucket| open.put(start, measure, bucket))?;
             open.put_sketch(measure, DdSketch::unpack(section.sketch()?)?);
         }
         Ok(open)
@@ -187,14 +189,20 @@ impl<'a> Section<'a> {
 
     /// Hands the states of the 5-minute buckets that have values to `visit`, oldest first.
     #[inline]
-    fn fine(&self, needs: Needs, mut visit: impl FnMut(Micros, Bucket)) -> Result<(), DecodeError> {
+    fn fine(
+        &self,
+        needs: Needs,
+        scratch: &mut Scratch,
+        mut visit: impl FnMut(Micros, Bucket),
+    ) -> Result<(), DecodeError> {
         let mut used = self.slots()?;
         let k = used.count_ones() as usize;
         if k > SLOTS {
             return Err(DecodeError::Invalid("more buckets than an hour has"));
         }
         let [integers, values, _] = self.parts()?;
-        let (counts, ends, values) = decode_parts(integers, values, k, needs)?;
+        scratch.decode(integers, values, k, needs)?;
+        let Scratch { counts, ends, values, .. } = scratch;
         for index in 0..k {
             let start = self.start + FINE * Micros::from(used.trailing_zeros());
             used &= used - 1;
@@ -219,7 +227,7 @@ impl<'a> Section<'a> {
 
     fn fill_ends(&self, bucket: &mut Bucket) -> Result<(), DecodeError> {
         let mut first = None;
-        self.fine(Needs { ends: true, ..Needs::default() }, |_, fine| {
+        self.fine(Needs { ends: true, ..Needs::default() }, &mut Scratch::default(), |_, fine| {
             first.get_or_insert(fine.first);
             bucket.last = fine.last;
         })?;
@@ -230,29 +238,35 @@ impl<'a> Section<'a> {
     }
 }
 
-type Integers = [i64; 2 * SLOTS];
+/// Room for what is packed in a section, used for one after the other. What is not needed keeps older contents.
+pub(super) struct Scratch {
+    counts: [i64; SLOTS],
+    /// Times of the first, then of the last values, from the start of their bucket.
+    ends: [i64; 2 * SLOTS],
+    /// Minima, maxima, first and last values.
+    values: [f64; 4 * SLOTS],
+    decoded: Vec<f64>,
+}
 
-/// Counts, times of first and last values, and the four values of each bucket. What is not needed stays zero.
-#[inline]
-fn decode_parts(
-    integers: &[u8],
-    values: &[u8],
-    k: usize,
-    needs: Needs,
-) -> Result<(Integers, Integers, [f64; 4 * SLOTS]), DecodeError> {
-    let (mut counts, mut ends) = ([0; 2 * SLOTS], [0; 2 * SLOTS]);
-    let mut input = Reader::new(integers);
-    packed::unpack(&mut input, k, |group| counts[..k].copy_from_slice(group))?;
-    if needs.ends {
-        packed::unpack(&mut input, 2 * k, |group| ends[..2 * k].copy_from_slice(group))?;
+impl Default for Scratch {
+    fn default() -> Scratch {
+        Scratch { counts: [0; SLOTS], ends: [0; 2 * SLOTS], values: [0.0; 4 * SLOTS], decoded: Vec::new() }
     }
-    let mut four = [0.0; 4 * SLOTS];
-    if needs.ends || needs.extremes {
-        let mut decoded = Vec::with_capacity(4 * k);
-        column::decode(values, 4 * k, &mut decoded)?;
-        four[..4 * k].copy_from_slice(&decoded);
+}
+
+impl Scratch {
+    fn decode(&mut self, integers: &[u8], values: &[u8], k: usize, needs: Needs) -> Result<(), DecodeError> {
+        let mut input = Reader::new(integers);
+        packed::unpack(&mut input, k, |group| self.counts[..k].copy_from_slice(group))?;
+        if needs.ends {
+            packed::unpack(&mut input, 2 * k, |group| self.ends[..2 * k].copy_from_slice(group))?;
+        }
+        if needs.ends || needs.extremes {
+            column::decode(values, 4 * k, &mut self.decoded)?;
+            self.values[..4 * k].copy_from_slice(&self.decoded);
+        }
+        Ok(())
     }
-    Ok((counts, ends, four))
 }
 
 fn put_section(start: Micros, slots: &[(usize, &[Bucket])], measure: usize, sketch: &DdSketch, out: &mut Vec<u8>) {

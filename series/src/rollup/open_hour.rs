@@ -88,7 +88,7 @@ impl OpenHour {
         (from, to): (Micros, Micros),
         picks: &[usize],
         whole: bool,
-        visit: &mut dyn FnMut(Micros, usize, Bucket, Sketch<'_>),
+        visit: &mut impl FnMut(Micros, usize, Bucket, Sketch<'_>),
     ) {
         let width = self.measures();
         for (pick, &measure) in picks.iter().enumerate().filter(|&(_, &measure)| measure < width) {
