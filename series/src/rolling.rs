@@ -180,10 +180,10 @@ impl Windows {
     /// window, which needs no division.
     #[inline]
     fn window_at(&mut self, time: Micros) -> usize {
-        if let (Shape::Tumbling { width, .. }, Some(&last)) = (self.shape, self.starts.last()) {
-            if (time.wrapping_sub(last) as u64) < width as u64 {
-                return (self.starts.len() - 1) * self.measures;
-            }
+        if let (Shape::Tumbling { width, .. }, Some(&last)) = (self.shape, self.starts.last())
+            && (time.wrapping_sub(last) as u64) < width as u64
+        {
+            return (self.starts.len() - 1) * self.measures;
         }
         self.window(self.start_of(time))
     }
