@@ -76,6 +76,12 @@ impl Ctx {
         };
     }
 
+    /// Sends `command words...` to replicas and the AOF.
+    pub fn replicate_words(self, command: &CStr, words: &[*mut RedisModuleString]) {
+        // SAFETY: the format names an array of module strings with its length, which is what follows; Redis copies them.
+        unsafe { redis!(RedisModule_Replicate(self.0, command.as_ptr(), c"v".as_ptr(), words.as_ptr(), words.len())) };
+    }
+
     /// Tells keyspace subscribers that a command of the module changed a key.
     pub fn notify(self, event: &CStr, key: *mut RedisModuleString) {
         // SAFETY: context and key are those of the running command, the event is a C string.

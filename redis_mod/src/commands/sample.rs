@@ -65,7 +65,8 @@ pub fn write(ctx: Ctx, name: *mut RedisModuleString, when: When, values: &[(&[u8
     };
     let (sample, messages) = stored.change(|series| {
         let (sample, alarms) = add(ctx, series, when, values)?;
-        let messages = if alarms > 0 { alarm::messages(series, name, alarms) } else { Vec::new() };
+        let messages =
+            if alarms > 0 { alarm::messages(series, name, series.watches().newest(alarms)) } else { Vec::new() };
         Ok::<_, Failure>((sample, messages))
     })?;
     alarm::publish(ctx, &messages);
