@@ -134,7 +134,7 @@ pub struct PendingSeries {
 }
 
 impl Pending {
-    fn parse(reply: &Value) -> Pending {
+    pub fn parse(reply: &Value) -> Pending {
         let Value::Array(parts) = reply else { panic!("not an array") };
         let [Value::Int(flush_id), Value::Int(more), Value::Array(series)] = parts.as_slice() else {
             panic!("not a reply of PENDING: {}", show(reply))
