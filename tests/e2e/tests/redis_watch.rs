@@ -59,6 +59,10 @@ impl Subscriber {
 
     fn messages(&mut self, publisher: &mut Client) -> Vec<serde_json::Value> {
         publisher.run("PUBLISH strata:anomalies end");
+        self.until_end()
+    }
+
+    fn until_end(&mut self) -> Vec<serde_json::Value> {
         let mut messages = Vec::new();
         loop {
             let Value::Array(parts) = self.0.recv_response().unwrap() else { panic!("not a message") };
@@ -350,4 +354,32 @@ fn a_replica_watches_as_its_primary_does() {
     assert_eq!(told, 2, "a subscriber of the replica hears of each alarm once");
     other.run("REPLICAOF NO ONE");
     assert_eq!(next_scores(&mut other), next_scores(&mut redis));
+}
+
+#[test]
+fn in_a_cluster_every_node_hears_of_an_alarm_once() {
+    let node = || builder().append_only(None).conf("cluster-enabled", "yes").start().unwrap();
+    let (one, other) = (node(), node());
+    let (mut primary, mut replica) = (Client::new(&one), Client::new(&other));
+    primary.run("CLUSTER ADDSLOTSRANGE 0 16383");
+    replica.run(&format!("CLUSTER MEET 127.0.0.1 {}", one.port()));
+    let id = primary.run("CLUSTER MYID");
+    eventually("the replica to know its primary", || replica.send(&["CLUSTER", "REPLICATE", &id]).ok());
+    eventually("the link", || replica.run("INFO replication").contains("master_link_status:up").then_some(()));
+    eventually("the cluster", || primary.run("CLUSTER INFO").contains("cluster_state:ok").then_some(()));
+    eventually("the primary to know its replica", || primary.run("CLUSTER NODES").contains("slave").then_some(()));
+    let mut subscribers = [Subscriber::new(&one), Subscriber::new(&other)];
+
+    add(&mut primary, 0, 1.0);
+    watch(&mut primary, "flow", "-", &limits().save()).unwrap();
+    add(&mut primary, 1000, 100.0);
+    assert_eq!(primary.run("WAIT 1 20000"), "1");
+    replica.run("READONLY");
+    eventually("the alarm at the replica", || (replica.info("r:A", "alarms") == "1").then_some(()));
+    // Time for a second message, if there were one, to pass between the nodes.
+    std::thread::sleep(Duration::from_millis(300));
+    primary.run("PUBLISH strata:anomalies end");
+    for subscriber in &mut subscribers {
+        assert_eq!(subscriber.until_end().len(), 1);
+    }
 }
