@@ -146,10 +146,16 @@ impl Series {
         for (&time, &value) in rows.times.iter().zip(&rows.columns[0]) {
             self.watches.judge_value(measure, time, value, &mut judged);
         }
-        let mark = self.mark;
-        self.watches.forget(|time| time <= mark);
+        self.forget_alarms();
         let raised = self.watches.alarms().iter().filter(|alarm| alarm.measure == measure);
         Ok(raised.filter(|alarm| !known.contains(&alarm.time)).cloned().collect())
+    }
+
+    /// Forgets the alarms whose samples the table has.
+    pub(super) fn forget_alarms(&mut self) {
+        let (mark, late) = (self.mark, &self.late);
+        let pending = |time| time > mark || late.binary_search_by_key(&time, |&(time, _)| time).is_ok();
+        self.watches.forget(|time| !pending(time));
     }
 
     /// Ends the watch of a measure.
