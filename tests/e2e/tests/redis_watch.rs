@@ -146,6 +146,25 @@ fn a_jump_raises_one_alarm_published_once_and_listed_until_the_table_has_its_sam
 }
 
 #[test]
+fn an_alarm_of_a_pending_sample_behind_the_mark_is_listed_until_that_is_acknowledged() {
+    let server = server();
+    let mut redis = Client::new(&server);
+    redis.run("STRATA.ADD r:A 0 flow 1 pressure 1");
+    watch(&mut redis, "pressure", "-", &limits().save()).unwrap();
+    redis.run("STRATA.ADD r:A 1000 flow 1");
+    let first = redis.pending("r");
+    redis.ack(1, &first);
+    redis.run("STRATA.ADD r:A 1000 pressure 100");
+    redis.ack(1, &first);
+    assert_eq!(redis.info("r:A", "alarms"), "1", "the repeated flush did not bring the pressure");
+    watch(&mut redis, "pressure", "-", &limits().save()).unwrap();
+    assert_eq!(redis.info("r:A", "alarms"), "1", "nor does a new state");
+    let second = redis.pending("r");
+    redis.ack(2, &second);
+    assert_eq!(redis.run("STRATA.ANOMALIES r"), "[]");
+}
+
+#[test]
 fn samples_written_together_are_judged_too() {
     let server = server();
     let mut redis = Client::new(&server);
