@@ -6,6 +6,12 @@ GRANT EXECUTE ON FUNCTION
     strata.latest(anyelement, text[]),
     strata.buckets(regclass, interval, timestamptz, timestamptz, text[], text[], double precision[]),
     strata.explain(regclass, timestamptz, timestamptz, text[]),
+    strata.anomaly_score(double precision, timestamptz, text, jsonb),
+    strata.detect(timestamptz[], double precision[], text, jsonb),
+    strata.detect_anomalies(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, interval),
+    strata.backtest(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval),
+    strata.backtest_score(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval),
+    strata.plot_anomalies(regclass, text, text, timestamptz, timestamptz, text, jsonb, interval),
     strata.health(),
     strata.rollup_value(bytea, integer, text),
     strata.may_read(integer),
@@ -42,6 +48,7 @@ COMMENT ON FUNCTION strata.latest(anyelement, text[]) IS 'The newest reading of 
 COMMENT ON FUNCTION strata.buckets(regclass, interval, timestamptz, timestamptz, text[], text[], double precision[]) IS 'Aggregates per bucket, key and measure over all tiers';
 COMMENT ON FUNCTION strata.explain(regclass, timestamptz, timestamptz, text[]) IS 'Which tier answers which part of a range, with which statement, and what BigQuery would read';
 COMMENT ON FUNCTION strata.health() IS 'State of every component, with what to do where it is not ok';
+COMMENT ON FUNCTION strata.plot_anomalies(regclass, text, text, timestamptz, timestamptz, text, jsonb, interval) IS 'One measure of one series as an SVG: values, expected values, band, scores and events; learns from the readings of the interval before it';
 COMMENT ON FUNCTION strata.rollup_value(bytea, integer, text) IS 'One aggregate (avg, min, max, sum, count, stddev, first, last, rate, pNN) of the measure with that number, counted from 1, out of a rollup state';
 COMMENT ON FUNCTION strata.may_read(integer) IS 'Whether the reader may see copies of a source''s data';
 COMMENT ON FUNCTION strata.relation_of(integer) IS 'The table of a source';

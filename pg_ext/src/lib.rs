@@ -4,6 +4,7 @@
 
 mod as_user;
 mod attach;
+mod detect;
 mod dirty_log;
 mod failure;
 mod gucs;
@@ -35,6 +36,7 @@ extension_sql_file!("../../sql/roles.sql", name = "roles", bootstrap);
 extension_sql_file!("../../sql/catalog.sql", name = "catalog", requires = ["roles"]);
 extension_sql_file!("../../sql/jobs.sql", name = "jobs", requires = ["catalog"]);
 extension_sql_file!("../../sql/functions.sql", name = "functions", requires = ["jobs"]);
+extension_sql_file!("../../sql/detection.sql", name = "detection", requires = ["functions"]);
 extension_sql_file!("../../sql/views.sql", name = "views", requires = ["functions", "jobs"]);
 extension_sql_file!("../../sql/privileges.sql", name = "privileges", finalize);
 

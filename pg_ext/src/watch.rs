@@ -1,13 +1,12 @@
-//! One measure of one series under watch: a detector and the events it makes, stored together.
+//! A watched measure as the jobs and functions of the extension see it: [`series::watch`] with events ready to be stored.
 
-use series::detect::{AnyDetector, Method, Options};
-use series::event::{Event, EventFold, EventSettings};
+use series::bytes::DecodeError;
+use series::detect::{Method, OptionError, Options, Reading};
+use series::event::Event;
 use series::time::Micros;
 
-pub struct Watch {
-    detector: AnyDetector,
-    events: EventFold,
-}
+#[derive(Clone)]
+pub struct Watch(series::watch::Watch);
 
 /// An event to store.
 pub struct Found {
@@ -16,70 +15,58 @@ pub struct Found {
     pub ended: bool,
 }
 
+impl Found {
+    /// Why it was raised: the reason of the peak with its numbers, and the readings in alarm.
+    pub fn explain(&self) -> serde_json::Value {
+        let peak = &self.event.peak;
+        let number = |value: f64| value.is_finite().then_some(value);
+        serde_json::json!({
+            "reason": peak.reason,
+            "value": number(peak.reason_value),
+            "lower": number(peak.reason_lower),
+            "upper": number(peak.reason_upper),
+            "readings_in_alarm": self.event.alarms,
+        })
+    }
+}
+
 impl Watch {
-    /// A detector with the method's defaults that scores every reading for itself: folding alarms into one event per
-    /// incident is the business of the fold.
+    /// A detector with the method's defaults.
     pub fn new(method: Method) -> Self {
-        let options = match method {
-            Method::RangeNovelty => Options::from_pairs([("refractory", "0")]).expect("the option is known"),
-            _ => Options::new(),
-        };
-        Self {
-            detector: AnyDetector::new(method, &options).expect("the options fit the method"),
-            events: EventFold::new(EventSettings::default()).expect("the defaults make sense"),
-        }
+        Self::with_options(method, &Options::new()).expect("the defaults fit the method")
+    }
+
+    /// See [`series::watch::Watch::new`].
+    ///
+    /// # Errors
+    /// When the method refuses the options.
+    pub fn with_options(method: Method, options: &Options) -> Result<Self, OptionError> {
+        series::watch::Watch::new(method, options).map(Self)
     }
 
     /// Judges a value (NaN: missing); returns the event that ended before it.
     pub fn update(&mut self, time: Micros, value: f64) -> Option<Found> {
-        let reading = self.detector.update(time, value);
-        let closed = self.events.update(time, value, &reading).closed;
-        closed.map(|event| Found { event, ended: true })
+        self.judge(time, value).1
+    }
+
+    /// The same, with the reading.
+    pub fn judge(&mut self, time: Micros, value: f64) -> (Reading, Option<Found>) {
+        let (reading, changes) = self.0.judge(time, value);
+        (reading, changes.closed.map(|event| Found { event, ended: true }))
     }
 
     /// The event that goes on.
     pub fn open(&self) -> Option<Found> {
-        self.events.open().map(|event| Found { event: event.clone(), ended: false })
+        self.0.events().open().map(|event| Found { event: event.clone(), ended: false })
     }
 
-    /// Detector and events, each behind its length.
+    /// See [`series::watch::Watch::save`].
     pub fn save(&self) -> Vec<u8> {
-        let detector = self.detector.save();
-        let mut bytes = u32::try_from(detector.len()).expect("a state has some kilobytes").to_le_bytes().to_vec();
-        bytes.extend(detector);
-        bytes.extend(self.events.save());
-        bytes
+        self.0.save()
     }
 
-    /// The inverse of [`Watch::save`]; `None` for what another version wrote.
-    pub fn restore(bytes: &[u8]) -> Option<Self> {
-        let (length, rest) = bytes.split_first_chunk::<4>()?;
-        let (detector, events) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        Some(Self { detector: AnyDetector::restore(detector).ok()?, events: EventFold::restore(events).ok()? })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_restored_watch_goes_on_the_same() {
-        let mut whole = Watch::new(Method::RangeNovelty);
-        for i in 0..500 {
-            whole.update(i * 300_000_000, (i % 7) as f64);
-        }
-        let mut restored = Watch::restore(&whole.save()).expect("its own bytes");
-        for i in 500..520 {
-            whole.update(i * 300_000_000, 1e6);
-            restored.update(i * 300_000_000, 1e6);
-        }
-        assert_eq!(whole.save(), restored.save());
-    }
-
-    #[test]
-    fn bytes_of_another_version_are_refused() {
-        assert!(Watch::restore(&[]).is_none());
-        assert!(Watch::restore(&[255, 255, 255, 255, 0]).is_none());
+    /// The inverse of [`Watch::save`]. What another version wrote gives an error.
+    pub fn restore(bytes: &[u8]) -> Result<Self, DecodeError> {
+        series::watch::Watch::restore(bytes).map(Self)
     }
 }

@@ -1,6 +1,6 @@
 //! The module's data type: how Redis saves, loads, copies, measures, moves and frees a series.
 
-use crate::api::{args, log_warning, redis};
+use crate::api::{allocated, args, log_warning, redis};
 use crate::defrag;
 use crate::events;
 use crate::guard::{guard, guard_or_abort};
@@ -130,7 +130,7 @@ unsafe extern "C" fn aof_rewrite(io: *mut RedisModuleIO, key: *mut RedisModuleSt
 
 unsafe extern "C" fn mem_usage(_ctx: *mut RedisModuleKeyOptCtx, value: *const c_void, _sample_size: usize) -> usize {
     // SAFETY: the value is ours.
-    guard(0, || unsafe { stored(value) }.series().bytes())
+    guard(0, || unsafe { stored(value) }.series().bytes(allocated))
 }
 
 /// Allocations to free: Redis frees values with many of them in the background.

@@ -182,10 +182,10 @@ impl Rollups {
         visit: &mut dyn FnMut(Micros, usize, Bucket, Sketch<'_>),
     ) -> Result<(), DecodeError> {
         let first = self.hours.partition_point(|hour| hour.start() + COARSE <= from);
-        for hour in &self.hours[first..] {
-            if hour.start() >= to {
-                return Ok(());
-            }
+        let last = self.hours.partition_point(|hour| hour.start() < to);
+        let covered = &self.hours[first..last.max(first)];
+        Hour::fetch(covered, picks, hours && !needs.sketch);
+        for hour in covered {
             let whole = hours && hour.start() >= from && hour.start() + COARSE <= to;
             for (pick, &measure) in picks.iter().enumerate() {
                 if whole {
@@ -200,10 +200,10 @@ impl Rollups {
         Ok(())
     }
 
-    /// Heap bytes.
-    pub fn heap_bytes(&self) -> usize {
+    /// Heap bytes; `allocated` says what the allocator spends on a slice.
+    pub fn heap_bytes(&self, allocated: impl Fn(&[u8]) -> usize) -> usize {
         self.hours.capacity() * size_of::<Hour>()
-            + self.hours.iter().map(Hour::heap_bytes).sum::<usize>()
+            + self.hours.iter().map(|hour| allocated(hour.data())).sum::<usize>()
             + self.open.heap_bytes()
     }
 

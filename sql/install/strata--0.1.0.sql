@@ -7,7 +7,7 @@ The ordering of items is not stable, it is driven by a dependency graph.
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:34
+-- pg_ext/src/lib.rs:35
 -- bootstrap
 -- Roles are shared by all databases of a cluster: a second CREATE EXTENSION finds them, and DROP EXTENSION leaves them.
 -- The lock makes the second of two that come at the same time wait for the first.
@@ -33,7 +33,7 @@ GRANT USAGE ON SCHEMA strata TO strata_reader;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:35
+-- pg_ext/src/lib.rs:36
 -- requires:
 --   roles
 
@@ -261,7 +261,7 @@ GRANT SELECT, DELETE ON strata.rejected_samples TO strata_operator;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:36
+-- pg_ext/src/lib.rs:37
 -- requires:
 --   catalog
 
@@ -459,7 +459,7 @@ GRANT EXECUTE ON FUNCTION
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:37
+-- pg_ext/src/lib.rs:38
 -- requires:
 --   jobs
 
@@ -503,7 +503,7 @@ $resolve$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:38
+-- pg_ext/src/lib.rs:40
 -- requires:
 --   functions
 --   jobs
@@ -564,6 +564,61 @@ COMMENT ON COLUMN strata.rollups.width IS 'Width of the bucket';
 COMMENT ON COLUMN strata.rollups.bucket IS 'Start of the bucket';
 COMMENT ON COLUMN strata.rollups.key IS 'Key of the series';
 COMMENT ON COLUMN strata.rollups.state IS 'Encoded aggregates of all measures';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_ext/src/lib.rs:39
+-- requires:
+--   functions
+
+-- Called for every row: it looks nothing up by name, and pinning a search path each time would take longer than judging.
+CREATE FUNCTION strata.anomaly_score(value double precision, "time" timestamptz,
+        method text DEFAULT 'range_novelty', options jsonb DEFAULT '{}') RETURNS double precision
+    LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'strata_anomaly_score';
+COMMENT ON FUNCTION strata.anomaly_score(double precision, timestamptz, text, jsonb) IS 'Anomaly score of a reading among those before it: strata.anomaly_score(value, time) OVER (PARTITION BY key ORDER BY time); 0 is as usual, 1 the alarm line';
+
+CREATE FUNCTION strata.detect(times timestamptz[], "values" double precision[],
+        method text DEFAULT 'range_novelty', options jsonb DEFAULT '{}')
+    RETURNS TABLE ("time" timestamptz, value double precision, score double precision, expected double precision,
+        lower double precision, upper double precision, is_anomaly boolean,
+        reason text, reason_value double precision, reason_lower double precision, reason_upper double precision)
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 10000 SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'strata_detect';
+COMMENT ON FUNCTION strata.detect(timestamptz[], double precision[], text, jsonb) IS 'Judges the readings of one series, given in order: score, expected value, band of usual values, and why it is an anomaly';
+
+CREATE FUNCTION strata.detect_anomalies(relation regclass, "from" timestamptz, "to" timestamptz,
+        keys text[] DEFAULT NULL, measures text[] DEFAULT NULL,
+        method text DEFAULT 'range_novelty', options jsonb DEFAULT '{}', learn interval DEFAULT '0')
+    RETURNS TABLE ("time" timestamptz, key text, measure text,
+        value double precision, score double precision, expected double precision,
+        lower double precision, upper double precision, is_anomaly boolean,
+        reason text, reason_value double precision, reason_lower double precision, reason_upper double precision)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10000 SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'strata_detect_anomalies';
+COMMENT ON FUNCTION strata.detect_anomalies(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, interval) IS 'Judges the readings of an attached table over all tiers, series by series; the detectors learn from the readings of the interval before the range, and of the range';
+
+CREATE FUNCTION strata.backtest(relation regclass, "from" timestamptz, "to" timestamptz,
+        keys text[] DEFAULT NULL, measures text[] DEFAULT NULL,
+        method text DEFAULT 'range_novelty', options jsonb DEFAULT '{}',
+        labels regclass DEFAULT NULL, ranges tstzrange[] DEFAULT NULL, learn interval DEFAULT '0')
+    RETURNS TABLE (key text, measure text, severity text, started_at timestamptz, ended_at timestamptz,
+        peak_at timestamptz, peak_score double precision, peak_value double precision, expected double precision,
+        lower double precision, upper double precision, explain jsonb, outcome text, delay interval)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'strata_backtest';
+COMMENT ON FUNCTION strata.backtest(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval) IS 'The events that a method would have raised on an attached table; with labels (a table of key, start and end, or ranges) which of them are hits and which labels were missed';
+
+CREATE FUNCTION strata.backtest_score(relation regclass, "from" timestamptz, "to" timestamptz,
+        keys text[] DEFAULT NULL, measures text[] DEFAULT NULL,
+        method text DEFAULT 'range_novelty', options jsonb DEFAULT '{}',
+        labels regclass DEFAULT NULL, ranges tstzrange[] DEFAULT NULL, learn interval DEFAULT '0')
+    RETURNS TABLE (events bigint, hits bigint, false_alarms bigint, labels_given bigint, found bigint, missed bigint,
+        "precision" double precision, recall double precision, f1 double precision,
+        mean_delay interval, longest_delay interval)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'strata_backtest_score';
+COMMENT ON FUNCTION strata.backtest_score(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval) IS 'Precision, recall, F1 and detection delay of what strata.backtest raises, against labels';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -722,6 +777,27 @@ AS 'MODULE_PATHNAME', 'import_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- pg_ext/src/detect/plot.rs:21
+-- strata_pg::detect::plot::plot_anomalies
+-- requires:
+--   catalog
+CREATE  FUNCTION "plot_anomalies"(
+	"relation" regclass, /* PgRelation */
+	"key" TEXT, /* & str */
+	"measure" TEXT, /* & str */
+	"from" timestamp with time zone, /* TimestampWithTimeZone */
+	"to" timestamp with time zone, /* TimestampWithTimeZone */
+	"method" TEXT DEFAULT 'range_novelty', /* & str */
+	"options" jsonb DEFAULT '{}', /* JsonB */
+	"learn" interval DEFAULT '30 days' /* Interval */
+) RETURNS TEXT /* String */
+STRICT VOLATILE PARALLEL UNSAFE 
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'plot_anomalies_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- pg_ext/src/import.rs:52
 -- strata_pg::import::restore
 -- requires:
@@ -781,7 +857,7 @@ AS 'MODULE_PATHNAME', 'take_over_archive_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:39
+-- pg_ext/src/lib.rs:41
 -- finalize
 -- Functions are for the roles of Strata alone; the trigger runs for whoever writes to a source.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA strata FROM PUBLIC;
@@ -791,6 +867,12 @@ GRANT EXECUTE ON FUNCTION
     strata.latest(anyelement, text[]),
     strata.buckets(regclass, interval, timestamptz, timestamptz, text[], text[], double precision[]),
     strata.explain(regclass, timestamptz, timestamptz, text[]),
+    strata.anomaly_score(double precision, timestamptz, text, jsonb),
+    strata.detect(timestamptz[], double precision[], text, jsonb),
+    strata.detect_anomalies(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, interval),
+    strata.backtest(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval),
+    strata.backtest_score(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval),
+    strata.plot_anomalies(regclass, text, text, timestamptz, timestamptz, text, jsonb, interval),
     strata.health(),
     strata.rollup_value(bytea, integer, text),
     strata.may_read(integer),
@@ -827,6 +909,7 @@ COMMENT ON FUNCTION strata.latest(anyelement, text[]) IS 'The newest reading of 
 COMMENT ON FUNCTION strata.buckets(regclass, interval, timestamptz, timestamptz, text[], text[], double precision[]) IS 'Aggregates per bucket, key and measure over all tiers';
 COMMENT ON FUNCTION strata.explain(regclass, timestamptz, timestamptz, text[]) IS 'Which tier answers which part of a range, with which statement, and what BigQuery would read';
 COMMENT ON FUNCTION strata.health() IS 'State of every component, with what to do where it is not ok';
+COMMENT ON FUNCTION strata.plot_anomalies(regclass, text, text, timestamptz, timestamptz, text, jsonb, interval) IS 'One measure of one series as an SVG: values, expected values, band, scores and events; learns from the readings of the interval before it';
 COMMENT ON FUNCTION strata.rollup_value(bytea, integer, text) IS 'One aggregate (avg, min, max, sum, count, stddev, first, last, rate, pNN) of the measure with that number, counted from 1, out of a rollup state';
 COMMENT ON FUNCTION strata.may_read(integer) IS 'Whether the reader may see copies of a source''s data';
 COMMENT ON FUNCTION strata.relation_of(integer) IS 'The table of a source';

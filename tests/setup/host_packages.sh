@@ -4,8 +4,8 @@ set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "$0")/lib.sh"
 
-# clang is for bindgen; the clients are for the person who looks at the demo.
-PACKAGES=(build-essential pkg-config clang mmdebstrap python3 python3-venv
+# clang is for bindgen; the clients are for the person who looks at the demo; valgrind counts instructions.
+PACKAGES=(build-essential pkg-config clang mmdebstrap python3 python3-venv valgrind
     postgresql-client redis-tools ca-certificates debian-archive-keyring)
 
 installed() { dpkg-query --show --showformat='${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed; }

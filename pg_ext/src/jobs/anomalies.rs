@@ -82,7 +82,7 @@ impl<'a> Replay<'a> {
                 let Some(position) = source.measures.iter().position(|name| *name == measure) else { continue };
                 let series = watches.entry(key).or_insert_with(|| new_watches(source));
                 // a state of an older version is started anew rather than trusted
-                if let Some(watch) = Watch::restore(&state) {
+                if let Ok(watch) = Watch::restore(&state) {
                     series[position] = watch;
                 }
             }
@@ -230,13 +230,6 @@ fn new_watches(source: &Source) -> Vec<Watch> {
 fn store_event(source: &Source, key: &str, measure: &str, found: &Found) -> std::result::Result<bool, Failure> {
     let (event, peak) = (&found.event, &found.event.peak);
     let number = |value: f64| value.is_finite().then_some(value);
-    let explain = serde_json::json!({
-        "reason": peak.reason,
-        "value": number(peak.reason_value),
-        "lower": number(peak.reason_lower),
-        "upper": number(peak.reason_upper),
-        "readings_in_alarm": event.alarms,
-    });
     let ended = found.ended.then(|| pg_time::timestamptz(event.last));
     let new = Spi::get_one_with_args::<bool>(
         "WITH stored AS (
@@ -265,7 +258,7 @@ fn store_event(source: &Source, key: &str, measure: &str, found: &Found) -> std:
             number(peak.expected).into(),
             number(peak.lower).into(),
             number(peak.upper).into(),
-            JsonB(explain).into(),
+            JsonB(found.explain()).into(),
             source.name.as_str().into(),
         ],
     )?;

@@ -1,6 +1,6 @@
 //! `strata.buckets`: aggregates per bucket, key and measure over all tiers.
 
-use super::measures::MeasureSink;
+use super::measures::{MeasureSink, checked_measures};
 use super::scan::{Request, Scan};
 use crate::failure::{Failure, OrRaise, Result};
 use crate::pg_time;
@@ -160,17 +160,5 @@ fn check_quantiles(quantiles: &[f64]) -> Result<()> {
             Err(Failure::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, format!("{wrong} is not a quantile"))
                 .hint("Quantiles lie between 0 and 1: the median is 0.5."))
         }
-    }
-}
-
-fn checked_measures(source: &Source, wanted: Option<Vec<String>>) -> Result<Vec<String>> {
-    let Some(wanted) = wanted else { return Ok(source.measures.clone()) };
-    match wanted.iter().find(|name| !source.measures.contains(name)) {
-        None => Ok(wanted),
-        Some(name) => Err(Failure::new(
-            PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
-            format!("\"{name}\" is not a measure of source \"{}\"", source.name),
-        )
-        .hint(format!("Its measures are {}.", source.measures.join(", ")))),
     }
 }

@@ -1,12 +1,13 @@
 //! A scan reduced to what aggregates need: time, key and measures as double precision.
 
 use super::scan::Sink;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::pg_time;
 use crate::shape::TableColumns;
 use crate::snapshot::Snapshot;
 use crate::source::Source;
 use bridge::table::Cell;
+use pgrx::PgSqlErrorCode;
 use pgrx::datum::DatumWithOid;
 use series::time::Micros;
 
@@ -80,6 +81,22 @@ impl<F: FnMut(Micros, &str, &[f64])> Sink for MeasureSink<F> {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// The measures asked for, which are all unless named.
+///
+/// # Errors
+/// `42703` for a name that is none of the source's measures.
+pub fn checked_measures(source: &Source, wanted: Option<Vec<String>>) -> Result<Vec<String>> {
+    let Some(wanted) = wanted else { return Ok(source.measures.clone()) };
+    match wanted.iter().find(|name| !source.measures.contains(name)) {
+        None => Ok(wanted),
+        Some(name) => Err(Failure::new(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+            format!("\"{name}\" is not a measure of source \"{}\"", source.name),
+        )
+        .hint(format!("Its measures are {}.", source.measures.join(", ")))),
     }
 }
 

@@ -10,3 +10,6 @@ mod buckets;
 mod explain;
 mod latest;
 mod rows;
+
+pub use measures::checked_measures;
+pub use rows::argument;

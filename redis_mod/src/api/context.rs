@@ -113,6 +113,15 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// Bytes that the allocator spends on a heap slice of the module. Without a server (unit tests) it is its length.
+pub fn allocated(slice: &[u8]) -> usize {
+    if slice.is_empty() {
+        return 0;
+    }
+    // SAFETY: a slice on the heap of the module was allocated by the server.
+    unsafe { raw::RedisModule_MallocSize.map_or(slice.len(), |size| size(slice.as_ptr().cast_mut().cast())) }
+}
+
 /// Writes a line to the server's log.
 pub fn log_warning(message: &str) {
     let text = CString::new(message.replace('\0', "?")).unwrap_or_default();

@@ -1,9 +1,8 @@
 //! `STRATA.ADD key time|* [SCORE] measure value [measure value ...]`: writes one sample.
 
 use super::arguments::Cursor;
-use super::sample::{self, Sample, When};
+use super::sample::{self, When};
 use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
-use crate::api::reply::time_text;
 use crate::failure::Failure;
 
 pub struct Add;
@@ -35,18 +34,15 @@ impl Command for Add {
         }
         let pairs = cursor.left() / 2;
         let values = sample::values(&mut cursor, pairs)?;
-        let Sample { time, score } = sample::write(ctx, name, when, &values)?;
-        match when {
-            When::At(_) => ctx.replicate_verbatim(),
-            When::Now => ctx.replicate(c"STRATA.ADD", name, &time_text(time), args.raw_from(3)),
-        }
+        let written = sample::write(ctx, name, when, &values)?;
+        sample::replicate(ctx, c"STRATA.ADD", name, &written, args.raw_from(3 + usize::from(scored)));
         ctx.notify(c"strata.add", name);
         if scored {
             ctx.reply_array(2);
-            ctx.reply_time(time);
-            ctx.reply_value(score.unwrap_or(f64::NAN), ctx.resp3());
+            ctx.reply_time(written.time);
+            ctx.reply_value(written.score.unwrap_or(f64::NAN), ctx.resp3());
         } else {
-            ctx.reply_time(time);
+            ctx.reply_time(written.time);
         }
         Ok(())
     }

@@ -12,6 +12,9 @@ pub const CHANNEL: &str = "strata:anomalies";
 
 /// The messages of alarms of a series.
 pub fn messages(series: &Series, name: *mut RedisModuleString, alarms: &[Alarm]) -> Vec<String> {
+    if alarms.is_empty() {
+        return Vec::new();
+    }
     // SAFETY: the name is an argument of the running command.
     let (source, key) = index::check_name(unsafe { args::bytes(name) }).unwrap_or_default();
     alarms.iter().map(|alarm| message(series, source, key, alarm)).collect()

@@ -5,7 +5,7 @@ use super::arguments::Cursor;
 use super::source_keys::{self, check_source};
 use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
 use crate::api::args::Args;
-use crate::api::{Ctx, key};
+use crate::api::{Ctx, allocated, key};
 use crate::config;
 use crate::failure::Failure;
 use crate::hot::Series;
@@ -81,7 +81,7 @@ fn of_module(ctx: Ctx) -> Result<(), Failure> {
 }
 
 fn of_source(ctx: Ctx, source: &str) -> Result<(), Failure> {
-    let (mut series_count, mut samples, mut pending, mut bytes) = (0, 0, 0, 0);
+    let (mut series_count, mut samples, mut pending, mut bytes, mut rollup_bytes) = (0, 0, 0, 0, 0);
     let (mut oldest_pending, mut last): (Option<Micros>, Option<Micros>) = (None, None);
     let (mut flush_id, mut late) = (0, 0);
     source_keys::visit(ctx, source, None, |_, _, series| {
@@ -89,7 +89,8 @@ fn of_source(ctx: Ctx, source: &str) -> Result<(), Failure> {
         samples += series.rows();
         pending += series.pending_rows();
         late += series.late();
-        bytes += series.bytes();
+        bytes += series.bytes(allocated);
+        rollup_bytes += series.rollup_bytes(allocated);
         flush_id = flush_id.max(series.flush_id());
         last = last.max(series.last());
         let oldest = series.oldest_pending()?;
@@ -108,6 +109,7 @@ fn of_source(ctx: Ctx, source: &str) -> Result<(), Failure> {
             ("late", Value::Integer(late as i64)),
             ("flush_id", Value::Integer(flush_id)),
             ("bytes", Value::Integer(bytes as i64)),
+            ("rollup_bytes", Value::Integer(rollup_bytes as i64)),
         ],
     );
     Ok(())
@@ -141,8 +143,8 @@ fn fields(series: &Series, source: &str, key: &str) -> Result<Vec<(&'static str,
         ("blocks", Value::Integer(series.blocks() as i64)),
         ("watched", Value::List(watched)),
         ("alarms", Value::Integer(series.watches().alarms().len() as i64)),
-        ("bytes", Value::Integer(series.bytes() as i64)),
-        ("rollup_bytes", Value::Integer(series.rollup_bytes() as i64)),
+        ("bytes", Value::Integer(series.bytes(allocated) as i64)),
+        ("rollup_bytes", Value::Integer(series.rollup_bytes(allocated) as i64)),
     ])
 }
 

@@ -1,13 +1,11 @@
 //! `STRATA.MADD key time|* n measure value ... [key time|* n measure value ... ...]`: writes samples of many series.
 
 use super::arguments::Cursor;
-use super::sample::{self, Values, When};
+use super::sample::{self, Sample, Values, When};
 use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
 use crate::api::args::Args;
-use crate::api::reply::time_text;
 use crate::failure::Failure;
 use redis_module::raw::RedisModuleString;
-use series::time::Micros;
 
 pub struct Madd;
 
@@ -39,27 +37,18 @@ impl Command for Madd {
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let Call { ctx, args } = *call;
         let items = parse(args)?;
-        let written =
-            |item: &Item<'_>| sample::write(ctx, item.name, item.when, &item.values).map(|sample| sample.time);
-        let results: Vec<Result<Micros, Failure>> = items.iter().map(written).collect();
-
-        let all_as_given =
-            items.iter().zip(&results).all(|(item, result)| result.is_ok() && matches!(item.when, When::At(_)));
-        if all_as_given {
-            ctx.replicate_verbatim();
-        }
+        let results: Vec<Result<Sample, Failure>> =
+            items.iter().map(|item| sample::write(ctx, item.name, item.when, &item.values)).collect();
         for (item, result) in items.iter().zip(&results) {
-            let Ok(time) = result else { continue };
-            if !all_as_given {
-                let rest = &args.raw_from(item.rest.0)[..item.rest.1 - item.rest.0];
-                ctx.replicate(c"STRATA.MADD", item.name, &time_text(*time), rest);
-            }
+            let Ok(sample) = result else { continue };
+            let rest = &args.raw_from(item.rest.0)[..item.rest.1 - item.rest.0];
+            sample::replicate(ctx, c"STRATA.MADD", item.name, sample, rest);
             ctx.notify(c"strata.add", item.name);
         }
         ctx.reply_array(results.len());
         for result in &results {
             match result {
-                Ok(time) => ctx.reply_time(*time),
+                Ok(sample) => ctx.reply_time(sample.time),
                 Err(failure) => failure.reply(ctx),
             }
         }

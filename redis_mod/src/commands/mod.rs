@@ -16,6 +16,7 @@ pub mod madd;
 pub mod mget;
 mod options;
 pub mod pending;
+pub mod put;
 pub mod range;
 mod register;
 pub mod roll;
@@ -45,4 +46,5 @@ pub fn register(ctx: Ctx) -> bool {
         && register::command::<anomalies::Anomalies>(ctx)
         && register::command::<fill::Fill>(ctx)
         && register::command::<load::Load>(ctx)
+        && register::command::<put::Put>(ctx)
 }

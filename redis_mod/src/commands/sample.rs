@@ -2,6 +2,7 @@
 
 use super::alarm;
 use super::arguments::{Cursor, parse_time, parse_value, shown};
+use crate::api::reply::time_text;
 use crate::api::{Ctx, key};
 use crate::config;
 use crate::failure::Failure;
@@ -9,6 +10,7 @@ use crate::hot::Series;
 use redis_module::raw::RedisModuleString;
 use series::time::Micros;
 use smallvec::SmallVec;
+use std::ffi::CStr;
 
 /// Measures and values of one sample.
 pub type Values<'a> = SmallVec<[(&'a [u8], f64); 16]>;
@@ -47,11 +49,12 @@ pub fn values<'a>(cursor: &mut Cursor<'a>, pairs: usize) -> Result<Values<'a>, F
 }
 
 /// A sample that was written.
-#[derive(Clone, Copy)]
 pub struct Sample {
     pub time: Micros,
     /// The greatest score of its watched measures.
     pub score: Option<f64>,
+    /// The sample for STRATA.PUT; None if it brought measures that the series did not have.
+    pub put: Option<Vec<u8>>,
 }
 
 /// Writes the sample, making the series if there is none; alarms that it raises are published.
@@ -65,9 +68,7 @@ pub fn write(ctx: Ctx, name: *mut RedisModuleString, when: When, values: &[(&[u8
     };
     let (sample, messages) = stored.change(|series| {
         let (sample, alarms) = add(ctx, series, when, values)?;
-        let messages =
-            if alarms > 0 { alarm::messages(series, name, series.watches().newest(alarms)) } else { Vec::new() };
-        Ok::<_, Failure>((sample, messages))
+        Ok::<_, Failure>((sample, alarm::messages(series, name, series.watches().newest(alarms))))
     })?;
     alarm::publish(ctx, &messages);
     Ok(sample)
@@ -80,10 +81,27 @@ fn add(ctx: Ctx, series: &mut Series, when: When, values: &[(&[u8], f64)]) -> Re
         When::At(time) => time,
         When::Now => series.free_time(ctx.now())?,
     };
+    let measures = series.measures().len();
     let judged = series.add(time, values)?.judged;
+    let put = if series.measures().len() == measures { series.put_of(time, values) } else { None };
     let retention = config::retention();
     if series.may_trim(retention) {
         series.trim(retention);
     }
-    Ok((Sample { time, score: judged.score }, judged.alarms))
+    Ok((Sample { time, score: judged.score, put }, judged.alarms))
+}
+
+/// Tells replicas and the AOF of a sample, in few bytes if they know its measures; `rest` are the arguments after the time.
+#[inline]
+pub fn replicate(
+    ctx: Ctx,
+    command: &CStr,
+    name: *mut RedisModuleString,
+    sample: &Sample,
+    rest: &[*mut RedisModuleString],
+) {
+    match &sample.put {
+        Some(put) => ctx.replicate(c"STRATA.PUT", name, put, &[]),
+        None => ctx.replicate(command, name, &time_text(sample.time), rest),
+    }
 }

@@ -3,7 +3,7 @@
 use super::measures::{MAX_MEASURES, MAX_NAME};
 use super::read::Rows;
 use super::watches::Judged;
-use super::{BLOCK_ROWS, Series, TIME_RANGE};
+use super::{BLOCK_ROWS, OPEN_ROWS, Series, TIME_RANGE};
 use series::block::Block;
 use series::rollup::Change;
 use series::time::Micros;
@@ -46,7 +46,7 @@ pub enum AddError {
     Damaged(#[from] series::bytes::DecodeError),
 }
 
-type Targets = SmallVec<[(usize, f64); 16]>;
+pub(super) type Targets = SmallVec<[(usize, f64); 16]>;
 
 pub(super) type Changes = SmallVec<[Change; 16]>;
 
@@ -60,20 +60,31 @@ impl Series {
             return Err(AddError::Time);
         }
         let targets = self.targets(values)?;
+        self.write(time, &targets)
+    }
+
+    /// Writes finite values of measures that the series has.
+    pub(super) fn write(&mut self, time: Micros, targets: &[(usize, f64)]) -> Result<Written, AddError> {
+        if !TIME_RANGE.contains(&time) {
+            return Err(AddError::Time);
+        }
         let in_order = match self.open.last() {
             Some(last) => time > last,
             None => self.last().is_none_or(|last| time > last),
         };
         if in_order {
             self.turn_bucket(time)?;
-            self.append(time, &targets);
-            return Ok(Written { added: Added::InOrder, judged: self.judge(time, &targets) });
+            if self.open.len() >= OPEN_ROWS {
+                self.close()?;
+            }
+            self.append(time, targets);
+            return Ok(Written { added: Added::InOrder, judged: self.judge(time, targets) });
         }
         let mut changes = Changes::new();
         let new_row = if self.blocks.last().is_some_and(|block| time <= block.last()) {
-            self.amend_block(time, &targets, &mut changes)?
+            self.amend_block(time, targets, &mut changes)?
         } else {
-            self.amend_open(time, &targets, &mut changes)?
+            self.amend_open(time, targets, &mut changes)?
         };
         if changes.is_empty() {
             return Ok(Written { added: Added::Unchanged, judged: Judged::default() });
@@ -175,9 +186,6 @@ impl Series {
 
     #[inline]
     fn append(&mut self, time: Micros, targets: &[(usize, f64)]) {
-        if self.open.len() >= BLOCK_ROWS {
-            self.close();
-        }
         let row = self.open.push(time);
         for &(measure, value) in targets {
             self.open.set(row, measure, value);
@@ -205,8 +213,8 @@ impl Series {
                 changes.push(Change { measure, old, new });
             }
         }
-        if self.open.len() > BLOCK_ROWS {
-            self.close();
+        if self.open.len() > OPEN_ROWS {
+            self.close()?;
         }
         self.amend_bucket(time, None, changes)?;
         Ok(found.is_err())

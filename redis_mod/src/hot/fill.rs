@@ -2,7 +2,7 @@
 
 use super::add::AddError;
 use super::read::Rows;
-use super::{BLOCK_ROWS, Series, TIME_RANGE};
+use super::{BLOCK_ROWS, OPEN_ROWS, Series, TIME_RANGE};
 use series::block::Block;
 use series::time::Micros;
 use series::wire::Batch;
@@ -48,11 +48,11 @@ impl Series {
 
     /// Replaces the samples by these.
     fn hold(&mut self, rows: &Rows) {
-        let open = rows.times.len() - rows.times.len().min(BLOCK_ROWS);
-        let closed = open - open % BLOCK_ROWS;
+        let closed = rows.times.len() - rows.times.len().min(OPEN_ROWS);
         self.blocks.clear();
+        self.blocks.reserve_exact(closed.div_ceil(BLOCK_ROWS));
         for start in (0..closed).step_by(BLOCK_ROWS) {
-            let range = start..start + BLOCK_ROWS;
+            let range = start..closed.min(start + BLOCK_ROWS);
             let columns: Vec<&[f64]> = rows.columns.iter().map(|column| &column[range.clone()]).collect();
             self.blocks.push(Block::encode(&rows.times[range], &columns));
         }
@@ -60,9 +60,6 @@ impl Series {
         self.open.clear();
         self.open.widen(self.measures.len());
         for row in closed..rows.times.len() {
-            if self.open.len() >= BLOCK_ROWS {
-                self.close();
-            }
             let at = self.open.push(rows.times[row]);
             for (measure, column) in rows.columns.iter().enumerate() {
                 self.open.set(at, measure, column[row]);

@@ -9,6 +9,8 @@ pub const MAX_NAME: usize = 128;
 #[derive(Debug, Clone, Default)]
 pub struct Measures {
     names: Vec<Box<str>>,
+    /// See [`Measures::fingerprint`].
+    fingerprint: u32,
 }
 
 impl Measures {
@@ -34,8 +36,17 @@ impl Measures {
         }
     }
 
+    /// A number that differs, almost surely, if names or their order differ (FNV-1a, Fowler, Noll, Vo).
+    pub fn fingerprint(&self) -> u32 {
+        self.fingerprint
+    }
+
     /// Appends a name and returns its position.
     pub fn push(&mut self, name: &str) -> usize {
+        // the byte 0xff is in no name: it keeps the names apart
+        let bytes = name.bytes().chain([0xff]);
+        self.fingerprint =
+            bytes.fold(self.fingerprint, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         self.names.push(name.into());
         self.names.len() - 1
     }

@@ -11,6 +11,7 @@ mod measures;
 mod open;
 mod pending;
 mod persist;
+mod put;
 mod read;
 mod retention;
 mod rollups;
@@ -32,12 +33,18 @@ pub use windows::WindowQuery;
 use measures::Measures;
 use open::OpenRows;
 use series::block::Block;
+use series::bytes::DecodeError;
 use series::rollup::Rollups;
 use series::time::Micros;
 
-/// Rows that close the open rows into a block: an hour of readings at 30 seconds. More would pack no better but make the
-/// open rows and the cost of a late sample larger.
+/// Rows of a closed block: an hour of readings at 30 seconds. More would pack no better but make a late sample dearer.
 pub const BLOCK_ROWS: usize = 128;
+
+/// Rows that close the open rows, which take eight bytes a value. They fill up the last block first.
+const OPEN_ROWS: usize = BLOCK_ROWS / 2;
+
+/// Blocks that are made room for at a time: doubling would leave half of the room unused.
+const BLOCKS_AHEAD: usize = 8;
 
 /// Times between years 1 and 9999, the range of BigQuery's TIMESTAMP, which is the narrowest of the tiers.
 pub const TIME_RANGE: std::ops::RangeInclusive<Micros> = -62_135_596_800_000_000..=253_402_300_799_999_999;
@@ -139,21 +146,21 @@ impl Series {
         self.blocks.len()
     }
 
-    /// Bytes of memory, without the allocator's own.
-    pub fn bytes(&self) -> usize {
+    /// Bytes of memory; `allocated` says what the allocator spends on a slice.
+    pub fn bytes(&self, allocated: impl Fn(&[u8]) -> usize + Copy) -> usize {
         size_of::<Series>()
             + self.measures.heap_bytes()
             + self.open.heap_bytes()
             + self.blocks.capacity() * size_of::<Block>()
-            + self.blocks.iter().map(Block::heap_bytes).sum::<usize>()
+            + self.blocks.iter().map(|block| allocated(block.data())).sum::<usize>()
             + self.late.capacity() * size_of::<(Micros, u64)>()
-            + self.rollup_bytes()
+            + self.rollup_bytes(allocated)
             + self.watches.heap_bytes()
     }
 
     /// Bytes of memory of the kept buckets, a part of [`Series::bytes`].
-    pub fn rollup_bytes(&self) -> usize {
-        self.rollups.heap_bytes()
+    pub fn rollup_bytes(&self, allocated: impl Fn(&[u8]) -> usize) -> usize {
+        self.rollups.heap_bytes(allocated)
     }
 
     /// The large allocations, for whoever defragments memory.
@@ -161,12 +168,28 @@ impl Series {
         self.blocks.iter_mut().map(Block::data_mut).chain(self.rollups.allocations_mut())
     }
 
-    /// Closes the open rows into a block.
-    fn close(&mut self) {
+    /// Closes the open rows into the last block, or into a new one if that is full.
+    fn close(&mut self) -> Result<(), DecodeError> {
+        let all = self.measures.all();
         let mut rows = Rows::default();
-        self.open.read(0..self.open.len(), &self.measures.all(), &mut rows);
+        self.open.read(0..self.open.len(), &all, &mut rows);
         self.closed_rows += rows.times.len();
-        self.blocks.push(Block::encode(&rows.times, &rows.columns));
+        let last = self.blocks.len().wrapping_sub(1);
+        match self.blocks.get(last) {
+            Some(block) if block.rows() + rows.times.len() <= BLOCK_ROWS => {
+                let mut whole = Rows::default();
+                whole.read_block(block, &all)?;
+                whole.append(&mut rows);
+                self.blocks[last] = Block::encode(&whole.times, &whole.columns);
+            }
+            _ => {
+                if self.blocks.len() == self.blocks.capacity() {
+                    self.blocks.reserve_exact(BLOCKS_AHEAD);
+                }
+                self.blocks.push(Block::encode(&rows.times, &rows.columns));
+            }
+        }
         self.open.clear();
+        Ok(())
     }
 }

@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const MEASURES: [&str; 3] = ["flow", "pressure", "temperature"];
 
+/// The bits of a sample's values by measure.
+type Cells = [Option<u64>; 3];
+
 #[derive(Debug, Clone)]
 enum Step {
     Add(Micros, Vec<(usize, f64)>),
@@ -24,9 +27,9 @@ enum Step {
 
 #[derive(Default)]
 struct Model {
-    rows: BTreeMap<Micros, [Option<u64>; 3]>,
+    rows: BTreeMap<Micros, Cells>,
     /// What the flushes delivered.
-    table: BTreeMap<Micros, [Option<u64>; 3]>,
+    table: BTreeMap<Micros, Cells>,
 }
 
 impl Model {
@@ -38,7 +41,7 @@ impl Model {
     }
 
     /// Whether the table has these values. It may have more: of a sample that was trimmed and then written again in part.
-    fn has_delivered(&self, time: Micros, cells: &[Option<u64>; 3]) -> bool {
+    fn has_delivered(&self, time: Micros, cells: &Cells) -> bool {
         let Some(table) = self.table.get(&time) else {
             return false;
         };
@@ -63,7 +66,7 @@ fn values(pairs: &[(usize, f64)]) -> Vec<(&'static [u8], f64)> {
     pairs.iter().map(|&(measure, value)| (MEASURES[measure].as_bytes(), value)).collect()
 }
 
-fn contents(series: &Series) -> BTreeMap<Micros, [Option<u64>; 3]> {
+fn contents(series: &Series) -> BTreeMap<Micros, Cells> {
     let picks: Vec<usize> = MEASURES.iter().map(|name| series.measure(name.as_bytes()).unwrap_or(usize::MAX)).collect();
     let mut all = BTreeMap::new();
     let mut rows = Rows::default();
@@ -240,7 +243,7 @@ proptest! {
         for mut windows in [Some(wide), tumbling].into_iter().flatten() {
             series.fold(&query, &mut windows).unwrap();
             let start_of: BTreeSet<Micros> = all.range(from..=to).map(|(&time, _)| windows.start_of(time)).collect();
-            let mut rows_by_start: BTreeMap<Micros, Vec<(Micros, [Option<u64>; 3])>> = BTreeMap::new();
+            let mut rows_by_start: BTreeMap<Micros, Vec<(Micros, Cells)>> = BTreeMap::new();
             for (&time, &cells) in all.range(from..=to) {
                 rows_by_start.entry(windows.start_of(time)).or_default().push((time, cells));
             }

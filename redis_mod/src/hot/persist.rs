@@ -9,7 +9,7 @@
 use super::open::OpenRows;
 use super::read::Rows;
 use super::watches::{Alarm, Watches};
-use super::{BLOCK_ROWS, MAX_MEASURES, MAX_NAME, Series, TIME_RANGE};
+use super::{MAX_MEASURES, MAX_NAME, OPEN_ROWS, Series, TIME_RANGE};
 use series::block::Block;
 use series::bytes::{DecodeError, Reader, put_f64s, put_text, put_varint, put_zigzag};
 use series::detect::Method;
@@ -109,7 +109,7 @@ impl Series {
     }
 
     fn fill_open(&mut self, block: &Block) -> Result<(), DecodeError> {
-        if block.rows() > BLOCK_ROWS {
+        if block.rows() > OPEN_ROWS {
             self.closed_rows += block.rows();
             self.blocks.push(block.clone());
             return Ok(());

@@ -53,7 +53,7 @@ impl Rows {
     }
 
     /// Appends the rows of `other`, which are newer and have the same columns.
-    fn append(&mut self, other: &mut Rows) {
+    pub(super) fn append(&mut self, other: &mut Rows) {
         self.times.append(&mut other.times);
         self.columns.iter_mut().zip(&mut other.columns).for_each(|(mine, theirs)| mine.append(theirs));
     }

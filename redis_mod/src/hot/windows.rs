@@ -29,10 +29,11 @@ impl Series {
             Fit::None => (from, from),
             _ => self.rollups.kept((from, to.saturating_add(1)), windows.sketches()),
         };
+        let mut rows = Rows::default();
         if start >= end {
-            return self.fold_samples((from, to), picks, windows);
+            return self.fold_samples((from, to), picks, windows, &mut rows);
         }
-        self.fold_samples((from, start - 1), picks, windows)?;
+        self.fold_samples((from, start - 1), picks, windows, &mut rows)?;
         windows.reserve(end - start, self.rollups.len_bound());
         let mut result = Ok(());
         self.rollups.visit((start, end), picks, needs, fit == Fit::Hours, &mut |time, pick, bucket, sketch| {
@@ -42,7 +43,7 @@ impl Series {
             }
         })?;
         result?;
-        self.fold_samples((end, to), picks, windows)
+        self.fold_samples((end, to), picks, windows, &mut rows)
     }
 
     fn fold_samples(
@@ -50,13 +51,13 @@ impl Series {
         (from, to): (Micros, Micros),
         picks: &[usize],
         windows: &mut Windows,
+        rows: &mut Rows,
     ) -> Result<(), DecodeError> {
         if from > to {
             return Ok(());
         }
-        let mut rows = Rows::default();
         for segment in self.segments(from, to) {
-            segment.read_between((from, to), picks, &mut rows)?;
+            segment.read_between((from, to), picks, rows)?;
             windows.add_rows(&rows.times, &rows.slices());
         }
         Ok(())

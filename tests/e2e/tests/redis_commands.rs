@@ -267,6 +267,7 @@ fn wrong_arguments_are_refused_in_the_style_of_redis() {
         "STRATA.ANOMALIES",
         "STRATA.FILL r:A",
         "STRATA.FILL r:A x r:B",
+        "STRATA.PUT r:A",
     ] {
         let error = redis.error(line);
         assert!(error.to_lowercase().contains("wrong number of arguments"), "{line}: {error}");
@@ -280,6 +281,7 @@ fn wrong_arguments_are_refused_in_the_style_of_redis() {
         "STRATA.DEL s:text - +",
         "STRATA.INFO s:text",
         "STRATA.WATCH s:text flow - range_novelty",
+        "STRATA.PUT s:text sample",
     ] {
         assert!(redis.error(line).contains("WRONGTYPE"), "{line}");
     }
@@ -310,6 +312,8 @@ fn wrong_arguments_are_refused_in_the_style_of_redis() {
         ("STRATA.ANOMALIES r:A", "not the name of a source"),
         ("STRATA.ANOMALIES r COUNT 0", "positive integer"),
         ("STRATA.FILL r:A garbage", "not a batch"),
+        ("STRATA.PUT r:A garbage", "other measures"),
+        ("STRATA.PUT r:none garbage", "no such key"),
         ("STRATA.SOURCE r 1h BY ZONE", "neither KEY nor PREFIX"),
     ] {
         let error = redis.error(line);

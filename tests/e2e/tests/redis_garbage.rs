@@ -8,7 +8,7 @@ use redis_support::{Client, Random, server};
 
 const TIME: Duration = Duration::from_secs(10);
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "STRATA.ADD",
     "STRATA.MADD",
     "STRATA.GET",
@@ -24,6 +24,7 @@ const COMMANDS: [&str; 15] = [
     "STRATA.WATCH",
     "STRATA.ANOMALIES",
     "STRATA.FILL",
+    "STRATA.PUT",
 ];
 
 const WORDS: [&str; 59] = [

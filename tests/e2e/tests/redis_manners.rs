@@ -5,7 +5,7 @@ mod redis_support;
 use redis_support::{Client, builder, server};
 use strata_servers::{RedisKind, redis_kind};
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "ADD",
     "MADD",
     "GET",
@@ -21,9 +21,10 @@ const COMMANDS: [&str; 15] = [
     "WATCH",
     "ANOMALIES",
     "FILL",
+    "PUT",
 ];
 
-const WRITING: [&str; 7] = ["ADD", "MADD", "ACK", "DEL", "LOAD", "WATCH", "FILL"];
+const WRITING: [&str; 8] = ["ADD", "MADD", "ACK", "DEL", "LOAD", "WATCH", "FILL", "PUT"];
 
 #[test]
 fn these_are_all_commands_of_the_module() {
@@ -65,6 +66,7 @@ fn the_server_knows_which_arguments_are_keys() {
         ("STRATA.DEL r:A - +", "[r:A]"),
         ("STRATA.WATCH r:A flow - range_novelty", "[r:A]"),
         ("STRATA.FILL r:A batch r:B batch", "[r:A, r:B]"),
+        ("STRATA.PUT r:A sample", "[r:A]"),
     ] {
         assert_eq!(redis.run(&format!("COMMAND GETKEYS {line}")), keys, "{line}");
     }

@@ -31,12 +31,23 @@ pub fn pg_root(version: PgVersion) -> PathBuf {
     }))
 }
 
-/// The root file system that holds this Redis.
-pub fn redis_root(kind: RedisKind) -> PathBuf {
-    installed(target().join(match kind {
+/// The root file system that holds this Redis; none for the one that runs on the machine itself.
+pub fn redis_root(kind: RedisKind) -> Option<PathBuf> {
+    let name = match kind {
         RedisKind::Redis7 => "bookworm",
         RedisKind::Redis8 | RedisKind::Valkey => "trixie",
-    }))
+        RedisKind::Stack => return None,
+    };
+    Some(installed(target().join(name)))
+}
+
+/// RedisTimeSeries, as a module that [`RedisKind::Stack`] loads.
+pub fn redis_time_series() -> PathBuf {
+    installed(redis_stack().join("redistimeseries.so"))
+}
+
+pub(crate) fn redis_stack() -> PathBuf {
+    installed(target().join("redis-stack"))
 }
 
 /// The extension's library inside `pg_root`.

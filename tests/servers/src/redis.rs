@@ -1,8 +1,8 @@
-//! Redis 7.0, Redis 8 and Valkey with the module loaded.
+//! Redis 7.0, 7.4, 8 and Valkey with the module loaded.
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -32,6 +32,7 @@ pub struct RedisBuilder {
     module: bool,
     module_arguments: Vec<String>,
     detached: Option<(String, u16)>,
+    under: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -54,6 +55,7 @@ impl RedisServer {
             module: true,
             module_arguments: Vec::new(),
             detached: None,
+            under: Vec::new(),
         }
     }
 
@@ -187,6 +189,12 @@ impl RedisBuilder {
         self
     }
 
+    /// The words of a command that runs the server, such as an instrument. Only where there is no root file system.
+    pub fn under(mut self, command: &[&str]) -> Self {
+        self.under = command.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
     pub fn replica_of(self, primary: &RedisServer) -> Self {
         let place = format!("127.0.0.1 {}", primary.port());
         // By default a primary waits five seconds for more replicas before it sends anything.
@@ -218,17 +226,26 @@ impl RedisBuilder {
 
     fn describe(&self) -> RedisServer {
         let root = paths::redis_root(self.kind);
+        let base = root.clone().unwrap_or_else(paths::target);
         let (home, port) = match &self.detached {
-            None => (Home::temporary(&root, "redis"), ports::reserve()),
-            Some((name, port)) => (Home::detached(&root, name, "redis"), Port::fixed(*port)),
+            None => (Home::temporary(&base, "redis"), ports::reserve()),
+            Some((name, port)) => (Home::detached(&base, name, "redis"), Port::fixed(*port)),
         };
-        let conf = inside(&root, &home.path().join("redis.conf"));
+        let conf = as_seen(root.as_deref(), &home.path().join("redis.conf"));
+        let mut words = self.under.clone();
+        words.extend([self.kind.program(), conf.display().to_string()]);
+        let program = words.remove(0);
+        let environment = match self.kind {
+            // Its libraries lie beside it.
+            RedisKind::Stack => vec![("LD_LIBRARY_PATH".to_owned(), paths::redis_stack().display().to_string())],
+            _ => Vec::new(),
+        };
         let recipe = Recipe {
-            root: Some(root),
+            root,
             user: None,
-            program: self.kind.program().to_owned(),
-            arguments: vec![conf.display().to_string()],
-            environment: Vec::new(),
+            program,
+            arguments: words,
+            environment,
             orphan_signal: "KILL",
             pid_file: home.path().join("pid"),
             log: home.log(),
@@ -239,7 +256,7 @@ impl RedisBuilder {
     }
 
     fn configuration(&self, server: &RedisServer) -> Result<String> {
-        let home = inside(&paths::redis_root(self.kind), server.home.path());
+        let home = as_seen(paths::redis_root(self.kind).as_deref(), server.home.path());
         let home = home.display();
         let mut text = String::new();
         writeln!(text, "bind 127.0.0.1\nport {}\ndir {home}/data", server.port())?;
@@ -259,6 +276,11 @@ impl RedisBuilder {
         }
         Ok(text)
     }
+}
+
+/// A host path as the server sees it.
+fn as_seen(root: Option<&Path>, path: &Path) -> PathBuf {
+    root.map_or_else(|| path.to_owned(), |root| inside(root, path))
 }
 
 impl AppendFsync {

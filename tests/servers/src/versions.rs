@@ -2,6 +2,8 @@
 
 use std::env;
 
+use crate::paths;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PgVersion {
     V15,
@@ -13,6 +15,8 @@ pub enum RedisKind {
     Redis7,
     Redis8,
     Valkey,
+    /// Redis 7.4 as it comes with RedisTimeSeries; outside the root file systems.
+    Stack,
 }
 
 /// From `STRATA_PG`: 15 (the default) or 17.
@@ -49,10 +53,11 @@ impl PgVersion {
 }
 
 impl RedisKind {
-    pub(crate) fn program(self) -> &'static str {
+    pub(crate) fn program(self) -> String {
         match self {
-            Self::Redis7 | Self::Redis8 => "/usr/bin/redis-server",
-            Self::Valkey => "/usr/bin/valkey-server",
+            Self::Redis7 | Self::Redis8 => "/usr/bin/redis-server".to_owned(),
+            Self::Valkey => "/usr/bin/valkey-server".to_owned(),
+            Self::Stack => paths::redis_stack().join("redis-server").display().to_string(),
         }
     }
 }

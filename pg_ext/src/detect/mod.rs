@@ -1,0 +1,13 @@
+//! Anomaly detection in SQL: over rows, arrays and attached tables.
+
+mod array;
+mod backtest;
+mod chart;
+mod labels;
+mod outcome;
+mod plot;
+mod readings;
+mod result_set;
+mod score;
+mod setting;
+mod table;

@@ -1,0 +1,131 @@
+//! The figures and what they must reach.
+//!
+//! `must` is in the figure's own unit, `peer` what RedisTimeSeries needed on the machine for which that was set (the middle,
+//! where it was a range). A slower or faster machine moves both, so a figure holds if its ratio in this run is at least as
+//! good as `must / peer`; where the peer has nothing to compare with, `must` itself is the measure.
+
+#[derive(Clone, Copy, Debug)]
+pub struct Figure {
+    pub name: &'static str,
+    pub unit: &'static str,
+    pub must: Option<f64>,
+    pub peer: Option<f64>,
+    pub more_is_better: bool,
+}
+
+const fn less(name: &'static str, unit: &'static str, must: f64, peer: f64) -> Figure {
+    Figure { name, unit, must: Some(must), peer: Some(peer), more_is_better: false }
+}
+
+const fn alone(name: &'static str, unit: &'static str, must: f64) -> Figure {
+    Figure { name, unit, must: Some(must), peer: None, more_is_better: false }
+}
+
+const fn to_know(name: &'static str, unit: &'static str, more_is_better: bool) -> Figure {
+    Figure { name, unit, must: None, peer: None, more_is_better }
+}
+
+pub const READING: Figure = less("one reading of 3 measures", "us", 1.5, 46.0);
+pub const READING_NO_RULES: Figure = to_know("the same, the peer without rules", "us", false);
+pub const READING_SCORED: Figure = alone("the same with the online anomaly score", "us", 3.0);
+pub const SLOW_DOWN: Figure = less("slow-down after an RDB reload", "x", 1.2, 1.65);
+pub const THROUGHPUT: Figure = Figure {
+    name: "pipelined readings per second",
+    unit: "1/s",
+    must: Some(250_000.0),
+    peer: Some(21_000.0),
+    more_is_better: true,
+};
+pub const THROUGHPUT_MANY: Figure = to_know("the same, 50 nodes a command", "1/s", true);
+pub const LATE: Figure = less("late reading, 15 s to 12 h", "us", 10.0, 280.0);
+pub const BYTES_DECIMAL: Figure = less("bytes per value, raw, two decimals", "B", 1.5, 6.85);
+pub const BYTES_DOUBLE: Figure = less("bytes per value, raw, full double", "B", 7.5, 7.83);
+pub const BYTES_ROLLUPS: Figure = less("bytes per value, raw and rollups", "B", 8.0, 43.5);
+pub const OPEN_ROLLUPS: Figure = less("all open rollups of one node", "us", 8.0, 54.0);
+pub const BUCKETS: Figure = less("288 buckets, the peer from a rollup", "us", 20.0, 28.0);
+pub const BUCKETS_OF_RAW: Figure = less("288 buckets, the peer from raw", "us", 20.0, 51.0);
+pub const BUCKETS_PACKED: Figure = less("288 buckets, packed (aim)", "us", 3.0, 28.0);
+pub const ALL_AGGREGATES: Figure = less("3 measures x 6 aggregates x 288", "us", 250.0, 560.0);
+pub const ALL_AGGREGATES_PACKED: Figure = less("the same, packed (aim)", "us", 20.0, 560.0);
+pub const RAW: Figure = less("24 h raw, 2880 rows", "us", 200.0, 231.0);
+pub const RAW_PACKED: Figure = less("24 h raw, packed (aim)", "us", 20.0, 231.0);
+pub const LAST_DAY: Figure = less("one aggregate over the last 24 h", "us", 2.0, 22.5);
+pub const QUANTILES: Figure = alone("3 quantiles over the last 24 h", "us", 6.0);
+pub const GROUP: Figure = less("100 nodes grouped, 5 min, 24 h", "us", 1000.0, 6800.0);
+pub const LAST_VALUES: Figure = less("last value of 1000 nodes", "us", 800.0, 3900.0);
+pub const RDB_BYTES: Figure = less("10 M values: RDB bytes per value", "B", 5.0, 9.55);
+pub const RDB_SAVE: Figure = less("10 M values: save", "s", 0.8, 1.49);
+pub const RDB_LOAD: Figure = less("10 M values: load", "s", 0.8, 3.15);
+pub const REPLICA: Figure = less("replica's CPU per reading / primary's", "x", 1.0, 1.8);
+pub const REPLICATION: Figure = less("replication bytes per reading", "B", 110.0, 205.0);
+/// Instructions are the same on every machine, so `must` counts as it is.
+pub const INSTRUCTIONS: Figure = alone("instructions per reading, whole server", "Ir", 14_000.0);
+
+/// All figures of `make bench-hot`, in the order of the table.
+pub const ALL: [Figure; 27] = [
+    READING,
+    READING_NO_RULES,
+    READING_SCORED,
+    SLOW_DOWN,
+    THROUGHPUT,
+    THROUGHPUT_MANY,
+    LATE,
+    BYTES_DECIMAL,
+    BYTES_DOUBLE,
+    BYTES_ROLLUPS,
+    OPEN_ROLLUPS,
+    BUCKETS,
+    BUCKETS_OF_RAW,
+    BUCKETS_PACKED,
+    ALL_AGGREGATES,
+    ALL_AGGREGATES_PACKED,
+    RAW,
+    RAW_PACKED,
+    LAST_DAY,
+    QUANTILES,
+    GROUP,
+    LAST_VALUES,
+    RDB_BYTES,
+    RDB_SAVE,
+    RDB_LOAD,
+    REPLICA,
+    REPLICATION,
+];
+
+impl Figure {
+    /// The ratio of Strata to the peer that must be reached.
+    pub fn must_ratio(&self) -> Option<f64> {
+        Some(self.must? / self.peer?)
+    }
+
+    /// None for a figure that is there to know.
+    pub fn holds(&self, strata: Option<f64>, peer: Option<f64>) -> Option<bool> {
+        let must = self.must?;
+        let reached = |value: f64, limit: f64| if self.more_is_better { value >= limit } else { value <= limit };
+        Some(match (self.must_ratio(), strata, peer) {
+            (Some(limit), Some(strata), Some(peer)) => reached(strata / peer, limit),
+            (None, Some(strata), _) => reached(strata, must),
+            _ => false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_is_the_ratio_where_there_is_a_peer() {
+        assert_eq!(READING.holds(Some(2.0), Some(92.0)), Some(true));
+        assert_eq!(READING.holds(Some(1.4), Some(20.0)), Some(false));
+        assert_eq!(THROUGHPUT.holds(Some(130e3), Some(10e3)), Some(true));
+        assert_eq!(QUANTILES.holds(Some(6.1), None), Some(false));
+    }
+
+    #[test]
+    fn what_was_not_measured_does_not_hold() {
+        assert_eq!(READING.holds(None, Some(46.0)), Some(false));
+        assert_eq!(READING.holds(Some(1.0), None), Some(false));
+        assert_eq!(THROUGHPUT_MANY.holds(None, None), None);
+    }
+}
