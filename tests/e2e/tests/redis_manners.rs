@@ -2,7 +2,7 @@
 
 mod redis_support;
 
-use redis_support::{Client, builder, server};
+use redis_support::{Client, builder, node, server};
 use strata_servers::{RedisKind, redis_kind};
 
 const COMMANDS: [&str; 16] = [
@@ -212,8 +212,8 @@ fn defragmentation_moves_series_without_harm() {
 
 #[test]
 fn a_cluster_refuses_keys_of_different_slots() {
-    let server = builder().append_only(None).conf("cluster-enabled", "yes").start().unwrap();
-    let mut redis = Client::new(&server);
+    let node = node();
+    let mut redis = Client::new(&node.server);
     let slots: Vec<String> = (0..16384).map(|slot| slot.to_string()).collect();
     let words: Vec<&str> = ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str)).collect();
     redis.send(&words).unwrap();

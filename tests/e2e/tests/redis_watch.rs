@@ -6,7 +6,7 @@ mod redis_support;
 use std::time::Duration;
 
 use redis::Value;
-use redis_support::{Client, Random, builder, eventually, server, show};
+use redis_support::{Client, Random, builder, eventually, node, server, show};
 use series::detect::{Method, Options};
 use series::watch::Watch;
 use strata_servers::{AppendFsync, RedisServer};
@@ -377,17 +377,16 @@ fn a_replica_watches_as_its_primary_does() {
 
 #[test]
 fn in_a_cluster_every_node_hears_of_an_alarm_once() {
-    let node = || builder().append_only(None).conf("cluster-enabled", "yes").start().unwrap();
     let (one, other) = (node(), node());
-    let (mut primary, mut replica) = (Client::new(&one), Client::new(&other));
+    let (mut primary, mut replica) = (Client::new(&one.server), Client::new(&other.server));
     primary.run("CLUSTER ADDSLOTSRANGE 0 16383");
-    replica.run(&format!("CLUSTER MEET 127.0.0.1 {}", one.port()));
+    replica.run(&format!("CLUSTER MEET 127.0.0.1 {} {}", one.server.port(), one.bus.number()));
     let id = primary.run("CLUSTER MYID");
     eventually("the replica to know its primary", || replica.send(&["CLUSTER", "REPLICATE", &id]).ok());
     eventually("the link", || replica.run("INFO replication").contains("master_link_status:up").then_some(()));
     eventually("the cluster", || primary.run("CLUSTER INFO").contains("cluster_state:ok").then_some(()));
     eventually("the primary to know its replica", || primary.run("CLUSTER NODES").contains("slave").then_some(()));
-    let mut subscribers = [Subscriber::new(&one), Subscriber::new(&other)];
+    let mut subscribers = [Subscriber::new(&one.server), Subscriber::new(&other.server)];
 
     add(&mut primary, 0, 1.0);
     watch(&mut primary, "flow", "-", &limits().save()).unwrap();
