@@ -1,4 +1,6 @@
-//! A day of 1000 nodes with all rollups: writing, memory, questions, late readings, a reload.
+//! A day of 1000 nodes with all rollups: writing, memory, the RDB file, questions, late readings, a reload.
+
+use std::time::Instant;
 
 use anyhow::Result;
 
@@ -36,6 +38,7 @@ pub fn run(rounds: usize, report: &mut Report) -> Result<()> {
     report.add(figures::BYTES_ROLLUPS, bytes);
 
     questions::run(&mut pair, rounds, written - 1, report)?;
+    rdb_rounds(&mut pair, values, rounds, report);
     report.add(figures::LATE, late_rounds(&mut pair, written - 1, rounds));
     report.add(figures::SLOW_DOWN, reloaded_rounds(&mut pair, &mut sensors, rounds)?);
     Ok(())
@@ -84,6 +87,23 @@ fn reloaded_rounds(pair: &mut Pair, sensors: &mut Sensors, rounds: usize) -> Res
         let written = system.timed(&commands, count)?.server_us;
         Ok(copies.of(system.dialect).timed(&commands, count)?.server_us / written)
     }))
+}
+
+/// Saving, the size of the file, and loading it.
+fn rdb_rounds(pair: &mut Pair, values: f64, rounds: usize, report: &mut Report) {
+    let saved = pair.alternate(rounds, |system, _| {
+        let started = Instant::now();
+        system.save()?;
+        Ok(started.elapsed().as_secs_f64())
+    });
+    let mut file = Both::default();
+    for system in pair.each() {
+        let size = system.rdb_size();
+        file.of(system.dialect).add(size.map(|size| size / values));
+    }
+    report.add(figures::RDB_BYTES, file);
+    report.add(figures::RDB_SAVE, saved);
+    report.add(figures::RDB_LOAD, pair.alternate(rounds, |system, _| system.reload()));
 }
 
 /// Microseconds a reading between two others, from 15 seconds to 12 hours late.

@@ -1,6 +1,4 @@
-//! 10 million raw values: memory, the RDB file, and the peer's best case of writing.
-
-use std::time::Instant;
+//! 10 million raw values: memory, and the peer's best case of writing.
 
 use anyhow::Result;
 
@@ -26,23 +24,11 @@ pub fn run(rounds: usize, report: &mut Report) -> Result<()> {
     report.add(figures::READING_NO_RULES, reading);
 
     let values = (STEPS * NODES * MEASURES.len()) as f64;
-    let (mut bytes, mut file) = (Both::default(), Both::default());
+    let mut bytes = Both::default();
     for (system, empty) in pair.each().into_iter().zip(empty) {
         let memory = system.raw_memory();
         bytes.of(system.dialect).add(memory.map(|memory| (memory - empty) / values));
     }
     report.add(figures::BYTES_DECIMAL, bytes);
-    let saved = pair.alternate(rounds, |system, _| {
-        let started = Instant::now();
-        system.save()?;
-        Ok(started.elapsed().as_secs_f64())
-    });
-    report.add(figures::RDB_SAVE, saved);
-    for system in pair.each() {
-        let size = system.rdb_size();
-        file.of(system.dialect).add(size.map(|size| size / values));
-    }
-    report.add(figures::RDB_BYTES, file);
-    report.add(figures::RDB_LOAD, pair.alternate(rounds, |system, _| system.reload()));
     Ok(())
 }
