@@ -38,8 +38,18 @@ impl Ctx {
         flags & decided as c_int != 0
     }
 
-    /// Publishes a message on this node and its replicas.
+    fn in_cluster(self) -> bool {
+        // SAFETY: the context is that of the running command.
+        let flags = unsafe { redis!(RedisModule_GetContextFlags(self.0)) };
+        flags & raw::REDISMODULE_CTX_FLAGS_CLUSTER as c_int != 0
+    }
+
+    /// Publishes a message to the subscribers of this node, in a cluster to those of all nodes. A replica tells its own
+    /// when it repeats the command; in a cluster they have heard already.
     pub fn publish(self, channel: &str, message: &str) {
+        if self.repeats() && self.in_cluster() {
+            return;
+        }
         let (channel, message) = (OwnedString::new(channel.as_bytes()), OwnedString::new(message.as_bytes()));
         // SAFETY: context and strings are valid during the call.
         unsafe { redis!(RedisModule_PublishMessage(self.0, channel.0, message.0)) };
@@ -74,6 +84,12 @@ impl Ctx {
                 rest.len(),
             ))
         };
+    }
+
+    /// Sends `command words...` to replicas and the AOF.
+    pub fn replicate_words(self, command: &CStr, words: &[*mut RedisModuleString]) {
+        // SAFETY: the format names an array of module strings with its length, which is what follows; Redis copies them.
+        unsafe { redis!(RedisModule_Replicate(self.0, command.as_ptr(), c"v".as_ptr(), words.as_ptr(), words.len())) };
     }
 
     /// Tells keyspace subscribers that a command of the module changed a key.

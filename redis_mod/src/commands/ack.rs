@@ -32,15 +32,19 @@ impl Command for Ack {
             return Err(Failure::Arity);
         }
         let mut cursor = Cursor::new(args);
+        let flush = args.raw(cursor.position());
         let flush_id = cursor.integer("flush_id")?;
         let mut tokens = Vec::with_capacity(args.len() / 2);
         while cursor.left() > 0 {
             let name = cursor.raw()?;
-            tokens.push((name, FlushToken::parse(cursor.bytes()?)?));
+            let text = args.raw(cursor.position());
+            tokens.push((name, text, FlushToken::parse(cursor.bytes()?)?));
         }
         let retention = config::retention();
         let mut acknowledged = 0;
-        for (name, token) in tokens {
+        // A replica and the AOF take every token that they get, so they get those that were taken here.
+        let mut taken = vec![flush];
+        for (name, text, token) in tokens {
             // A key that was overwritten since cannot be acknowledged, and must not keep the others from it.
             let Ok(Some(mut series)) = key::write(ctx, name) else {
                 continue;
@@ -54,9 +58,10 @@ impl Command for Ack {
                 Ok::<(), Failure>(())
             })?;
             acknowledged += 1;
+            taken.extend([name, text]);
         }
         if acknowledged > 0 {
-            ctx.replicate_verbatim();
+            ctx.replicate_words(c"STRATA.ACK", &taken);
         }
         ctx.reply_integer(acknowledged);
         Ok(())

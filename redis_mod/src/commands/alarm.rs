@@ -10,15 +10,14 @@ use series::time::MICROS_PER_MILLI;
 /// The channel on which alarms are published.
 pub const CHANNEL: &str = "strata:anomalies";
 
-/// The messages of the newest `count` alarms of a series.
-pub fn messages(series: &Series, name: *mut RedisModuleString, count: usize) -> Vec<String> {
-    if count == 0 {
+/// The messages of alarms of a series.
+pub fn messages(series: &Series, name: *mut RedisModuleString, alarms: &[Alarm]) -> Vec<String> {
+    if alarms.is_empty() {
         return Vec::new();
     }
     // SAFETY: the name is an argument of the running command.
     let (source, key) = index::check_name(unsafe { args::bytes(name) }).unwrap_or_default();
-    let alarms = series.watches().alarms();
-    alarms[alarms.len().saturating_sub(count)..].iter().map(|alarm| message(series, source, key, alarm)).collect()
+    alarms.iter().map(|alarm| message(series, source, key, alarm)).collect()
 }
 
 pub fn publish(ctx: Ctx, messages: &[String]) {

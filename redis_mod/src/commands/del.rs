@@ -15,7 +15,7 @@ impl Command for Del {
         keys: Keys::First,
         access: Access::Delete,
         summary: c"Removes the samples of a time range from a series and returns their number",
-        complexity: c"O(B) for B blocks",
+        complexity: c"O(N) for N samples of the series",
         args: &[spec::KEY, spec::FROM, spec::TO],
     };
 

@@ -1,12 +1,15 @@
 //! `STRATA.FILL key batch [key batch ...]`: takes back samples that the table has.
 
-use super::arguments::Cursor;
+use super::arguments::{Cursor, shown};
 use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
 use crate::api::key;
 use crate::config;
 use crate::failure::Failure;
 use crate::hot::Series;
+use crate::index;
+use redis_module::raw::RedisModuleString;
 use series::wire::Batch;
+use std::collections::HashSet;
 
 pub struct Fill;
 
@@ -18,7 +21,7 @@ impl Command for Fill {
         keys: Keys::Every { first: 1, step: 2 },
         access: Access::Insert,
         summary: c"Adds samples that the table has, which are not pending",
-        complexity: c"O(N) for N samples of the series",
+        complexity: c"O(N) for N samples of the series and of the batches",
         args: &[Arg::new(c"fill", Kind::Block(&[spec::KEY, Arg::new(c"batch", Kind::Text)])).multiple()],
     };
 
@@ -28,34 +31,38 @@ impl Command for Fill {
             return Err(Failure::Arity);
         }
         let mut cursor = Cursor::new(args);
-        let mut wanted = Vec::with_capacity(args.len() / 2);
+        let retention = config::retention();
+        // Copies are filled first, so that a batch that is refused leaves every series as it was.
+        let mut filled: Vec<(*mut RedisModuleString, Series)> = Vec::with_capacity(args.len() / 2);
+        let mut named = HashSet::with_capacity(args.len() / 2);
+        let mut added = 0;
         while cursor.left() > 0 {
             let name = cursor.raw()?;
+            let bytes = args.get(cursor.position() - 1);
             let batch = Batch::decode(cursor.bytes()?)
                 .map_err(|error| Failure::text(format!("this is not a batch of samples: {error}")))?;
-            // opened here, so that a key of another type fails the command before anything is written
-            key::read(ctx, name)?;
-            wanted.push((name, batch));
-        }
-        let retention = config::retention();
-        let mut added = 0;
-        for (name, batch) in &wanted {
-            let fill = |series: &mut Series| {
-                let added = series.fill(batch)?;
-                series.trim(retention);
-                Ok::<usize, Failure>(added)
-            };
-            added += match key::write(ctx, *name)? {
-                Some(mut series) => series.change(fill)?,
-                None if batch.times.is_empty() => 0,
+            if !named.insert(bytes) {
+                return Err(Failure::text(format!("\"{}\" is named twice", shown(bytes))));
+            }
+            let mut series = match key::read(ctx, name)? {
+                Some(held) => Series::clone(&held),
                 None => {
-                    let mut series = Series::default();
-                    let added = fill(&mut series)?;
-                    key::create(ctx, *name, series)?;
-                    added
+                    index::check_name(bytes)?;
+                    Series::default()
                 }
             };
-            ctx.notify(c"strata.fill", *name);
+            added += series.fill(&batch)?;
+            series.trim(retention);
+            if !batch.times.is_empty() {
+                filled.push((name, series));
+            }
+        }
+        for (name, series) in filled {
+            match key::write(ctx, name)? {
+                Some(mut held) => held.change(|held| *held = series),
+                None => key::create(ctx, name, series)?,
+            }
+            ctx.notify(c"strata.fill", name);
         }
         ctx.replicate_verbatim();
         ctx.reply_integer(added as i64);

@@ -38,7 +38,7 @@ impl Command for Put {
             if series.may_trim(retention) {
                 series.trim(retention);
             }
-            Ok::<_, Failure>(alarm::messages(series, name, judged.alarms))
+            Ok::<_, Failure>(alarm::messages(series, name, series.watches().newest(judged.alarms)))
         })?;
         alarm::publish(ctx, &messages);
         ctx.replicate_verbatim();

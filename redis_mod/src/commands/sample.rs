@@ -68,7 +68,7 @@ pub fn write(ctx: Ctx, name: *mut RedisModuleString, when: When, values: &[(&[u8
     };
     let (sample, messages) = stored.change(|series| {
         let (sample, alarms) = add(ctx, series, when, values)?;
-        Ok::<_, Failure>((sample, alarm::messages(series, name, alarms)))
+        Ok::<_, Failure>((sample, alarm::messages(series, name, series.watches().newest(alarms))))
     })?;
     alarm::publish(ctx, &messages);
     Ok(sample)

@@ -58,7 +58,7 @@ impl Command for WatchCommand {
                 match watch {
                     Some(watch) => {
                         let raised = series.watch(position, after, watch)?;
-                        messages.extend(alarm::messages(series, name, raised));
+                        messages.extend(alarm::messages(series, name, &raised));
                     }
                     None => series.unwatch(position),
                 }

@@ -32,6 +32,8 @@ pub struct Written {
 pub enum AddError {
     #[error("time is outside the years 1 to 9999")]
     Time,
+    #[error("the times of a batch must ascend")]
+    Order,
     #[error("no measure has a value")]
     NoValue,
     #[error("value of \"{0}\" is infinite")]

@@ -18,6 +18,9 @@ impl Series {
         if batch.times.iter().any(|time| !TIME_RANGE.contains(time)) {
             return Err(AddError::Time);
         }
+        if !batch.times.is_sorted_by(|one, next| one < next) {
+            return Err(AddError::Order);
+        }
         for (name, column) in batch.measures.iter().zip(&batch.columns) {
             if column.iter().any(|value| value.is_infinite()) {
                 return Err(AddError::Infinite(name.clone()));

@@ -105,8 +105,7 @@ impl Series {
         self.flush_id = self.flush_id.max(flush_id);
         self.mark = self.mark.max(token.time);
         self.late.retain(|&(_, seq)| seq > token.seq);
-        let mark = self.mark;
-        self.watches.forget(|time| time <= mark);
+        self.forget_alarms();
         self.count_pending()
     }
 

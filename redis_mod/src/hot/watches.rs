@@ -55,6 +55,11 @@ impl Watches {
         &self.alarms
     }
 
+    /// The newest `count` alarms.
+    pub fn newest(&self, count: usize) -> &[Alarm] {
+        &self.alarms[self.alarms.len().saturating_sub(count)..]
+    }
+
     /// Puts a measure under this watch, or ends its watch.
     pub fn set(&mut self, measure: usize, watch: Option<Watch>) {
         if self.watches.len() <= measure {
@@ -129,8 +134,9 @@ impl Series {
     }
 
     /// Puts a measure under a watch that has learned the samples up to `after`: those that came later are judged now.
-    /// Alarms of samples that the table has are its business. Returns the new alarms.
-    pub fn watch(&mut self, measure: usize, after: Micros, watch: Watch) -> Result<usize, DecodeError> {
+    /// Alarms of samples that the table has are its business. Returns those that were not
+    /// known.
+    pub fn watch(&mut self, measure: usize, after: Micros, watch: Watch) -> Result<Vec<Alarm>, DecodeError> {
         let known: Vec<Micros> =
             self.watches.alarms().iter().filter(|alarm| alarm.measure == measure).map(|alarm| alarm.time).collect();
         self.watches.forget_measure(measure);
@@ -140,10 +146,16 @@ impl Series {
         for (&time, &value) in rows.times.iter().zip(&rows.columns[0]) {
             self.watches.judge_value(measure, time, value, &mut judged);
         }
-        let mark = self.mark;
-        self.watches.forget(|time| time <= mark);
+        self.forget_alarms();
         let raised = self.watches.alarms().iter().filter(|alarm| alarm.measure == measure);
-        Ok(raised.filter(|alarm| !known.contains(&alarm.time)).count())
+        Ok(raised.filter(|alarm| !known.contains(&alarm.time)).cloned().collect())
+    }
+
+    /// Forgets the alarms whose samples the table has.
+    pub(super) fn forget_alarms(&mut self) {
+        let (mark, late) = (self.mark, &self.late);
+        let pending = |time| time > mark || late.binary_search_by_key(&time, |&(time, _)| time).is_ok();
+        self.watches.forget(|time| !pending(time));
     }
 
     /// Ends the watch of a measure.

@@ -260,6 +260,14 @@ fn wrong_arguments_are_refused_in_the_style_of_redis() {
         "STRATA.DEL r:A - + x",
         "STRATA.INFO a b c",
         "STRATA.LOAD r:A",
+        "STRATA.ADD r:A 1 SCORE",
+        "STRATA.ADD r:A 1 NOSCORE flow 1",
+        "STRATA.WATCH r:A flow -",
+        "STRATA.WATCH r:A flow - range_novelty pressure",
+        "STRATA.ANOMALIES",
+        "STRATA.FILL r:A",
+        "STRATA.FILL r:A x r:B",
+        "STRATA.PUT r:A",
     ] {
         let error = redis.error(line);
         assert!(error.to_lowercase().contains("wrong number of arguments"), "{line}: {error}");
@@ -272,6 +280,8 @@ fn wrong_arguments_are_refused_in_the_style_of_redis() {
         "STRATA.ROLL s:text 1h",
         "STRATA.DEL s:text - +",
         "STRATA.INFO s:text",
+        "STRATA.WATCH s:text flow - range_novelty",
+        "STRATA.PUT s:text sample",
     ] {
         assert!(redis.error(line).contains("WRONGTYPE"), "{line}");
     }
@@ -298,6 +308,13 @@ fn wrong_arguments_are_refused_in_the_style_of_redis() {
         ("STRATA.ACK x r:A 1:1:0", "not an integer"),
         ("STRATA.ACK 1 r:A 1:-1:0", "not a token"),
         ("STRATA.LOAD r:B garbage", "not the state"),
+        ("STRATA.WATCH r:A flow - nosuch", "neither a detection method"),
+        ("STRATA.ANOMALIES r:A", "not the name of a source"),
+        ("STRATA.ANOMALIES r COUNT 0", "positive integer"),
+        ("STRATA.FILL r:A garbage", "not a batch"),
+        ("STRATA.PUT r:A garbage", "other measures"),
+        ("STRATA.PUT r:none garbage", "no such key"),
+        ("STRATA.SOURCE r 1h BY ZONE", "neither KEY nor PREFIX"),
     ] {
         let error = redis.error(line);
         assert!(error.contains("STRATAERR") && error.contains(reason), "{line}: {error}");

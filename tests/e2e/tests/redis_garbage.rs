@@ -8,7 +8,7 @@ use redis_support::{Client, Random, server};
 
 const TIME: Duration = Duration::from_secs(10);
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 16] = [
     "STRATA.ADD",
     "STRATA.MADD",
     "STRATA.GET",
@@ -21,9 +21,13 @@ const COMMANDS: [&str; 12] = [
     "STRATA.DEL",
     "STRATA.INFO",
     "STRATA.LOAD",
+    "STRATA.WATCH",
+    "STRATA.ANOMALIES",
+    "STRATA.FILL",
+    "STRATA.PUT",
 ];
 
-const WORDS: [&str; 52] = [
+const WORDS: [&str; 59] = [
     "r:A",
     "r:B",
     "{r}:C",
@@ -76,10 +80,17 @@ const WORDS: [&str; 52] = [
     "avg",
     "p99",
     "stddev",
+    "SCORE",
+    "PACKED",
+    "BY",
+    "KEY",
+    "PREFIX",
+    "range_novelty",
+    "limits",
 ];
 
 fn words(random: &mut Random) -> Vec<Vec<u8>> {
-    let mut words = vec![COMMANDS[random.below(12) as usize].as_bytes().to_vec()];
+    let mut words = vec![COMMANDS[random.below(COMMANDS.len() as u64) as usize].as_bytes().to_vec()];
     for _ in 0..random.below(14) {
         words.push(match random.below(20) {
             0 => (0..random.below(40)).map(|_| random.next() as u8).collect(),
@@ -95,9 +106,13 @@ fn nearly_right(random: &mut Random) -> Vec<Vec<u8>> {
     let lines = [
         "STRATA.ADD r:A 1000 flow 1 pressure 2",
         "STRATA.MADD r:A 1000 1 flow 1 r:B 2000 2 flow 1 pressure 2",
-        "STRATA.RANGE r:A - + MEASURES 1 flow BUCKET 5m AGG 2 avg p99 ALIGN 3 EMPTY COUNT 10 REV",
+        "STRATA.RANGE r:A - + MEASURES 1 flow BUCKET 5m AGG 2 avg p99 ALIGN 3 EMPTY COUNT 10 REV PACKED",
         "STRATA.ROLL r:A 1h AT + MEASURES 1 flow AGG 3 avg rate p50",
         "STRATA.SOURCE r 1h AT 1000 AGG 2 count p99.9",
+        "STRATA.SOURCE r 1h AT 1000 AGG 1 avg BUCKET 5m ALIGN 7 BY PREFIX - PACKED",
+        "STRATA.ADD r:A 2000 SCORE flow 1",
+        "STRATA.WATCH r:A flow - range_novelty pressure 1000 gap",
+        "STRATA.ANOMALIES r COUNT 3",
         "STRATA.PENDING r FROM 1 TO 5000 KEYS 2 A B COUNT 10",
         "STRATA.ACK 5 r:A 1000000:2:0 r:B 3:4:ff",
         "STRATA.DEL r:A 10 20",

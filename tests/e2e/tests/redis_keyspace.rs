@@ -3,6 +3,7 @@
 mod redis_support;
 
 use redis_support::{Client, builder, eventually, server};
+use series::wire::Batch;
 
 fn keys(redis: &mut Client, source: &str) -> String {
     let reply = redis.run(&format!("STRATA.MGET SOURCE {source} MEASURES 1 none"));
@@ -125,4 +126,51 @@ fn watchers_and_subscribers_hear_of_a_write() {
     let message = subscription.get_message().unwrap();
     assert_eq!(message.get_channel_name(), "__keyspace@0__:r:B");
     assert_eq!(message.get_payload::<String>().unwrap(), "strata.add");
+}
+
+#[test]
+fn subscribers_hear_which_command_changed_a_series() {
+    let server = builder().append_only(None).conf("notify-keyspace-events", "Ed").start().unwrap();
+    let mut redis = Client::new(&server);
+    let mut listener = server.connection().unwrap();
+    let mut subscription = listener.as_pubsub();
+    subscription.psubscribe("__keyevent@0__:strata.*").unwrap();
+
+    redis.run("STRATA.ADD r:A 1 flow 1");
+    redis.run("STRATA.MADD r:B 1 1 flow 1 nocolon 1 1 flow 1 r:C 1 1 flow 1");
+    redis.run("STRATA.WATCH r:A flow - range_novelty");
+    redis.run("STRATA.WATCH r:none flow - range_novelty");
+    let batch = Batch { measures: vec!["flow".to_owned()], times: vec![5], columns: vec![vec![1.0]] };
+    redis.send(&[b"STRATA.FILL", &b"r:D"[..], &batch.encode(), b"r:A", &batch.encode()]).unwrap();
+    redis.run("STRATA.DEL r:A - 0.5");
+    redis.run("STRATA.DEL r:A 100 200");
+    redis.run("CONFIG SET rdbcompression no");
+    let Ok(redis::Value::BulkString(dump)) = redis.send(&["DUMP", "r:C"]) else { panic!("DUMP") };
+    // The module's string follows the type byte, its id (9 bytes), the code of a string and a length below 64.
+    let length = usize::from(dump[11]);
+    assert!(length < 64);
+    redis.send(&[b"STRATA.LOAD", &b"r:L"[..], &dump[12..12 + length]]).unwrap();
+    redis.run("STRATA.ADD r:end 1 flow 1");
+
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|(_, key)| key != "r:end") {
+        let message = subscription.get_message().unwrap();
+        let event = message.get_channel_name().rsplit(':').next().unwrap().to_owned();
+        heard.push((event, message.get_payload::<String>().unwrap()));
+    }
+    let heard: Vec<String> = heard.iter().map(|(event, key)| format!("{event} {key}")).collect();
+    assert_eq!(
+        heard,
+        [
+            "strata.add r:A",
+            "strata.add r:B",
+            "strata.add r:C",
+            "strata.watch r:A",
+            "strata.fill r:D",
+            "strata.fill r:A",
+            "strata.del r:A",
+            "strata.load r:L",
+            "strata.add r:end",
+        ]
+    );
 }

@@ -2,11 +2,41 @@
 
 mod redis_support;
 
-use redis_support::{Client, builder, server};
+use redis_support::{Client, builder, node, server};
 use strata_servers::{RedisKind, redis_kind};
 
-const COMMANDS: [&str; 12] =
-    ["ADD", "MADD", "GET", "MGET", "RANGE", "ROLL", "SOURCE", "PENDING", "ACK", "DEL", "INFO", "LOAD"];
+const COMMANDS: [&str; 16] = [
+    "ADD",
+    "MADD",
+    "GET",
+    "MGET",
+    "RANGE",
+    "ROLL",
+    "SOURCE",
+    "PENDING",
+    "ACK",
+    "DEL",
+    "INFO",
+    "LOAD",
+    "WATCH",
+    "ANOMALIES",
+    "FILL",
+    "PUT",
+];
+
+const WRITING: [&str; 8] = ["ADD", "MADD", "ACK", "DEL", "LOAD", "WATCH", "FILL", "PUT"];
+
+#[test]
+fn these_are_all_commands_of_the_module() {
+    let server = server();
+    let mut redis = Client::new(&server);
+    let listed = redis.run("COMMAND LIST FILTERBY MODULE strata").to_uppercase();
+    let mut listed: Vec<&str> = listed.trim_matches(['[', ']']).split(", ").collect();
+    listed.sort_unstable();
+    let mut known = COMMANDS.map(|command| format!("STRATA.{command}"));
+    known.sort_unstable();
+    assert_eq!(listed, known);
+}
 
 #[test]
 fn every_command_is_documented() {
@@ -18,7 +48,7 @@ fn every_command_is_documented() {
             assert!(docs.contains(field), "{command} lacks {field}: {docs}");
         }
         let info = redis.run(&format!("COMMAND INFO STRATA.{command}"));
-        let writes = ["ADD", "MADD", "ACK", "DEL", "LOAD"].contains(&command);
+        let writes = WRITING.contains(&command);
         assert!(info.contains(if writes { "write" } else { "readonly" }), "{command}: {info}");
     }
 }
@@ -34,10 +64,13 @@ fn the_server_knows_which_arguments_are_keys() {
         ("STRATA.ACK 1 r:A 1:1:0 r:B 2:2:0", "[r:A, r:B]"),
         ("STRATA.INFO r:A", "[r:A]"),
         ("STRATA.DEL r:A - +", "[r:A]"),
+        ("STRATA.WATCH r:A flow - range_novelty", "[r:A]"),
+        ("STRATA.FILL r:A batch r:B batch", "[r:A, r:B]"),
+        ("STRATA.PUT r:A sample", "[r:A]"),
     ] {
         assert_eq!(redis.run(&format!("COMMAND GETKEYS {line}")), keys, "{line}");
     }
-    for line in ["STRATA.MGET SOURCE r", "STRATA.INFO SOURCE r", "STRATA.PENDING r"] {
+    for line in ["STRATA.MGET SOURCE r", "STRATA.INFO SOURCE r", "STRATA.PENDING r", "STRATA.ANOMALIES r"] {
         let error = redis.error(&format!("COMMAND GETKEYS {line}"));
         let none = error.contains("no key") || error.contains("Invalid arguments");
         assert!(none, "{line}: {error}");
@@ -56,9 +89,14 @@ fn a_user_sees_only_the_series_that_he_may_read() {
     assert_eq!(redis.pending("r").rows(), 1);
     assert_eq!(redis.pending("s").rows(), 0);
     assert_eq!(redis.info("SOURCE s", "series"), "0");
-    for line in
-        ["STRATA.GET r:B", "STRATA.MGET r:A r:B", "STRATA.MADD r:A 2 1 flow 1 r:B 2 1 flow 1", "STRATA.ACK 1 r:B 1:1:0"]
-    {
+    for line in [
+        "STRATA.GET r:B",
+        "STRATA.MGET r:A r:B",
+        "STRATA.MADD r:A 2 1 flow 1 r:B 2 1 flow 1",
+        "STRATA.ACK 1 r:B 1:1:0",
+        "STRATA.WATCH r:B flow - range_novelty",
+        "STRATA.FILL r:A x r:B x",
+    ] {
         assert!(redis.error(line).contains("NOPERM"), "{line}");
     }
 }
@@ -88,6 +126,8 @@ fn writes_are_refused_when_memory_is_full_but_acknowledging_is_not() {
     redis.run("CONFIG SET maxmemory 100kb");
     assert!(redis.error("STRATA.ADD r:A 2 flow 1").contains("OOM"));
     assert!(redis.error("STRATA.MADD r:A 2 1 flow 1").contains("OOM"));
+    assert!(redis.error("STRATA.WATCH r:A flow - range_novelty").contains("OOM"));
+    assert!(redis.error("STRATA.FILL r:A batch").contains("OOM"));
     let pending = redis.pending("r");
     assert!(redis.info("", "warnings").contains("maxmemory with 1 samples pending"));
     assert_eq!(redis.ack(1, &pending), "1");
@@ -172,8 +212,8 @@ fn defragmentation_moves_series_without_harm() {
 
 #[test]
 fn a_cluster_refuses_keys_of_different_slots() {
-    let server = builder().append_only(None).conf("cluster-enabled", "yes").start().unwrap();
-    let mut redis = Client::new(&server);
+    let node = node();
+    let mut redis = Client::new(&node.server);
     let slots: Vec<String> = (0..16384).map(|slot| slot.to_string()).collect();
     let words: Vec<&str> = ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str)).collect();
     redis.send(&words).unwrap();

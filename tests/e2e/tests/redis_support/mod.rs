@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use redis::{Connection, ConnectionLike, RedisError, Value};
 use series::time::Micros;
 use series::wire::Batch;
+use strata_servers::ports::{self, Port};
 use strata_servers::{RedisBuilder, RedisServer, redis_kind};
 
 /// A server of the kind that this run tests, with the module.
@@ -15,6 +16,20 @@ pub fn builder() -> RedisBuilder {
 
 pub fn server() -> RedisServer {
     builder().append_only(None).start().expect("a server with the module")
+}
+
+/// A node of a cluster. Its bus has a reserved port too: the usual one, 10 000 above the other, is one that an outgoing
+/// connection may have.
+pub struct Node {
+    pub server: RedisServer,
+    pub bus: Port,
+}
+
+pub fn node() -> Node {
+    let bus = ports::reserve();
+    let node = builder().append_only(None).conf("cluster-enabled", "yes");
+    let server = node.conf("cluster-port", &bus.number().to_string()).start().expect("a node of a cluster");
+    Node { server, bus }
 }
 
 /// A connection that takes commands as lines and gives replies as text.
@@ -134,7 +149,7 @@ pub struct PendingSeries {
 }
 
 impl Pending {
-    fn parse(reply: &Value) -> Pending {
+    pub fn parse(reply: &Value) -> Pending {
         let Value::Array(parts) = reply else { panic!("not an array") };
         let [Value::Int(flush_id), Value::Int(more), Value::Array(series)] = parts.as_slice() else {
             panic!("not a reply of PENDING: {}", show(reply))
