@@ -166,7 +166,7 @@ fn master(node: Value, tls: bool) -> Result<Option<(bool, Option<String>, Option
             _ => {}
         }
     }
-    if host.as_deref() == Some("?") {
+    if is_master && host.as_deref() == Some("?") {
         return Err(HotError::new(HotErrorKind::Settings, "a master of the Redis cluster announces no host name")
             .detail("cluster-preferred-endpoint-type is unknown-endpoint or hostname, and it knows none")
             .hint("Set cluster-announce-hostname on every node, or cluster-preferred-endpoint-type to ip."));

@@ -54,6 +54,8 @@ fn a_master_without_slots_is_not_asked() {
 fn an_unknown_host_name_is_an_error_with_a_hint() {
     let error = one(vec![node(bulk("?"), 1, "master", "online")], false).unwrap_err();
     assert!(error.hint.unwrap().contains("cluster-announce-hostname"));
+    let nodes = vec![node(bulk("?"), 1, "replica", "online"), node(bulk("b"), 2, "master", "online")];
+    assert_eq!(one(nodes, false).unwrap()[0].host.as_deref(), Some("b"));
 }
 
 #[test]
