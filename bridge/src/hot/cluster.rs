@@ -121,7 +121,7 @@ fn parse_shards(answer: Value, tls: bool) -> Result<Vec<Master>, HotError> {
         }
         let mut found: Option<(bool, Master)> = None;
         for node in nodes {
-            let Some((healthy, host, port)) = master(node, tls)? else { continue };
+            let Some(Announced { healthy, host, port }) = master(node, tls)? else { continue };
             if found.as_ref().is_none_or(|(found, _)| healthy && !found) {
                 found = Some((healthy, Master { host, port, slots: slots.clone() }));
             }
@@ -153,8 +153,15 @@ fn ranges(value: Value) -> Result<Vec<(u32, u32)>, HotError> {
     Ok(bounds.chunks_exact(2).map(|range| (range[0], range[1])).collect())
 }
 
-/// Health, host and port of a node; `None` for a replica.
-fn master(node: Value, tls: bool) -> Result<Option<(bool, Option<String>, Option<u16>)>, HotError> {
+/// What a master says of itself.
+struct Announced {
+    healthy: bool,
+    host: Option<String>,
+    port: Option<u16>,
+}
+
+/// A node's place and health; `None` for a replica.
+fn master(node: Value, tls: bool) -> Result<Option<Announced>, HotError> {
     let (mut is_master, mut healthy, mut host, mut port) = (false, true, None, None);
     for (field, value) in reply::pairs(node)? {
         match field.as_str() {
@@ -171,7 +178,7 @@ fn master(node: Value, tls: bool) -> Result<Option<(bool, Option<String>, Option
             .detail("cluster-preferred-endpoint-type is unknown-endpoint or hostname, and it knows none")
             .hint("Set cluster-announce-hostname on every node, or cluster-preferred-endpoint-type to ip."));
     }
-    Ok(is_master.then_some((healthy, host, port)))
+    Ok(is_master.then_some(Announced { healthy, host, port }))
 }
 
 fn number(value: &Value) -> Result<u16, HotError> {
