@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use series::aggregate::Aggregate;
+use series::time::{Micros, parse_duration};
 
 const EXIT_CODES: &str = "Exit codes:
   0  everything went well
@@ -23,6 +25,9 @@ pub enum Command {
     /// Show what Redis and PostgreSQL hold and whether all is well
     #[command(after_help = EXIT_CODES)]
     Status(StatusArgs),
+    /// Show aggregates over the last time of all series of a source, merged over all shards of a Redis cluster
+    #[command(after_help = EXIT_CODES)]
+    Totals(TotalsArgs),
 }
 
 #[derive(ClapArgs, Clone)]
@@ -84,6 +89,26 @@ pub struct StatusArgs {
     /// "host=… dbname=…" or postgresql://…; what it leaves out comes from PGHOST, PGPORT, PGUSER, PGDATABASE, …
     #[arg(long, value_name = "CONNECTION")]
     pub pg: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub struct TotalsArgs {
+    /// Source whose series are taken together
+    pub source: String,
+    /// How far back, for example 90s, 15m, 1h or 1d
+    #[arg(value_parser = parse_duration)]
+    pub duration: Micros,
+    /// Aggregates, separated by commas: avg, min, max, sum, count, stddev, first, last, rate, p50, p99, p99.9, …
+    #[arg(long, value_name = "AGGREGATES", value_delimiter = ',', default_value = "count,avg,min,max")]
+    pub agg: Vec<Aggregate>,
+    /// Measures, separated by commas [default: all]
+    #[arg(long, value_name = "MEASURES", value_delimiter = ',')]
+    pub measures: Option<Vec<String>>,
+    /// End the time at the newest sample instead of now
+    #[arg(long)]
+    pub newest: bool,
+    #[command(flatten)]
+    pub redis: RedisArgs,
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod progress;
 mod redis;
 mod status;
 mod table;
+mod totals;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ pub fn run() -> ExitCode {
     let result = match args.command {
         Command::Ingest(args) => ingest::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Totals(args) => totals::run(&args),
     };
     match result {
         Ok(code) => code,

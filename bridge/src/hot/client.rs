@@ -5,6 +5,7 @@ use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 
 use super::breaker::Breaker;
+use super::cluster::NodeClients;
 use super::config::{HotConfig, Target};
 use super::error::HotError;
 
@@ -16,6 +17,8 @@ pub struct HotClient {
     config: HotConfig,
     breaker: Breaker,
     link: Mutex<Option<Link>>,
+    /// The masters of a cluster, once one was asked for.
+    pub(super) nodes: NodeClients,
 }
 
 /// An open connection and what is needed to describe its errors.
@@ -28,7 +31,12 @@ impl HotClient {
     /// Checks the settings; connects with the first command. Errors: [`super::HotErrorKind::Settings`].
     pub fn new(config: HotConfig) -> Result<Self, HotError> {
         config.check()?;
-        Ok(Self { breaker: Breaker::new(config.retry_after), config, link: Mutex::new(None) })
+        Ok(Self {
+            breaker: Breaker::new(config.retry_after),
+            config,
+            link: Mutex::new(None),
+            nodes: NodeClients::default(),
+        })
     }
 
     pub fn config(&self) -> &HotConfig {

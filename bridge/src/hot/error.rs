@@ -98,7 +98,7 @@ impl HotError {
             "OOM" => error.hint("Redis is at maxmemory; raise it, or shorten the hot retention of the sources."),
             "MISCONF" => error.hint("Redis cannot write its files and refuses new samples; see its log."),
             "MOVED" | "ASK" => {
-                error.hint("Redis Cluster is not supported by this client; point the URL to a single server.")
+                error.hint("Of a Redis Cluster this client asks only the totals of a source; for all else point the URL to a single server.")
             }
             _ => error,
         }

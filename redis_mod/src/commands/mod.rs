@@ -24,6 +24,7 @@ mod sample;
 pub mod source;
 mod source_keys;
 pub mod spec;
+mod states;
 pub mod watch;
 
 use crate::api::Ctx;

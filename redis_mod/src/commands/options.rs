@@ -27,6 +27,8 @@ pub struct Options<'a> {
     pub count: Option<usize>,
     pub reverse: bool,
     pub packed: bool,
+    /// Mergeable states instead of aggregates.
+    pub state: bool,
     pub by: Option<By<'a>>,
 }
 
@@ -80,6 +82,7 @@ impl<'a> Options<'a> {
             count: None,
             reverse: false,
             packed: false,
+            state: false,
             by: None,
         };
         while cursor.left() > 0 {
@@ -96,6 +99,7 @@ impl<'a> Options<'a> {
                 "EMPTY" => options.empty = true,
                 "COUNT" => options.count = Some(cursor.count("COUNT")?),
                 "PACKED" => options.packed = true,
+                "STATE" => options.state = true,
                 "BY" => options.by = Some(by(cursor)?),
                 _ => options.reverse = true,
             }

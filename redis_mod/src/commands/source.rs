@@ -1,6 +1,13 @@
 //! `STRATA.SOURCE source duration [AT time|*|+] [MEASURES n measure ...] [AGG n aggregate ...] [BUCKET duration]
-//! [ALIGN time] [BY KEY | BY PREFIX separator] [PACKED]`: aggregates over the last `duration` of all series of a source or
-//! of groups of them, merged exactly.
+//! [ALIGN time] [BY KEY | BY PREFIX separator] [PACKED | STATE]`: aggregates over the last `duration` of all series of a
+//! source or of groups of them, merged exactly.
+//!
+//! A node of a cluster knows only the series of its own slots. With `STATE` the reply has the same shape, but in place
+//! of a measure's aggregates stands their mergeable state, one binary string: `[after, to, contributing, [measure,
+//! state, ...]]`, and with `BUCKET` one column `measure:state` per measure instead of one per aggregate. A state is a
+//! [`series::bucket::BucketRow`] of one bucket in its byte format; merging the states of all nodes gives what one server with all series
+//! would answer. It always holds count, sum, extremes, mean and deviation, first and last; `AGG` only decides whether it
+//! holds the quantile sketch too, which it does if a percentile is among the aggregates.
 
 use super::aggregates::{Form, needs, reply_by_measure, reply_table};
 use super::arguments::Cursor;
@@ -8,11 +15,13 @@ use super::options::{At, Options, Pick, Picks};
 use super::roll::{Span, end};
 use super::source_keys::{self, check_source};
 use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
+use super::states::{reply_state_table, reply_states_by_measure};
 use crate::api::Ctx;
 use crate::failure::Failure;
 use crate::hot::{Series, WindowQuery};
 use series::aggregate::Aggregate;
 use series::rolling::Windows;
+use series::rollup::Needs;
 use series::time::Micros;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
@@ -47,6 +56,7 @@ impl Command for Source {
             spec::ALIGN,
             BY,
             spec::PACKED,
+            spec::STATE,
         ],
     };
 
@@ -55,9 +65,13 @@ impl Command for Source {
         let mut cursor = Cursor::new(args);
         let source = check_source(cursor.bytes()?)?;
         let width = cursor.duration()?;
-        let options = Options::parse(&mut cursor, &["AT", "MEASURES", "AGG", "BUCKET", "ALIGN", "BY", "PACKED"])?;
+        let options =
+            Options::parse(&mut cursor, &["AT", "MEASURES", "AGG", "BUCKET", "ALIGN", "BY", "PACKED", "STATE"])?;
         if options.bucket.is_none() && (options.align != 0 || options.packed) {
             return Err(Failure::text("ALIGN and PACKED need BUCKET"));
+        }
+        if options.state && options.packed {
+            return Err(Failure::text("a STATE is bytes, which PACKED cannot hold"));
         }
         let survey = Survey::of(ctx, source, &options)?;
         let span = Span::ending(end(ctx, &options, survey.newest), width);
@@ -72,13 +86,23 @@ impl Command for Source {
                 ctx.reply_time(span.after);
                 ctx.reply_time(span.to);
                 ctx.reply_integer(group.contributing);
-                reply_by_measure(ctx, &aggregates, &picks, &group.windows.finish().into_one());
+                let buckets = group.windows.finish().into_one();
+                if options.state {
+                    reply_states_by_measure(ctx, &picks, buckets);
+                } else {
+                    reply_by_measure(ctx, &aggregates, &picks, &buckets);
+                }
             }
             Some(_) => {
                 let now = ctx.now();
                 let open = (now > span.after && now <= span.to).then(|| group.windows.start_of(now));
-                let form = Form { packed: options.packed, reverse: false, count: usize::MAX, open };
-                reply_table(ctx, &group.windows.finish(), &picks, &aggregates, form);
+                let table = group.windows.finish();
+                if options.state {
+                    reply_state_table(ctx, &table, &picks, open);
+                } else {
+                    let form = Form { packed: options.packed, reverse: false, count: usize::MAX, open };
+                    reply_table(ctx, &table, &picks, &aggregates, form);
+                }
             }
         };
         if options.by.is_some() {
@@ -145,7 +169,11 @@ fn collect(
     span: Span,
     aggregates: &[Aggregate],
 ) -> Result<BTreeMap<String, Group>, Failure> {
-    let needs = needs(aggregates);
+    let needs = match options.state {
+        // whoever merges the states may ask them for any aggregate
+        true => Needs { sketch: needs(aggregates).sketch, ..Needs::STATE },
+        false => needs(aggregates),
+    };
     let measures = survey.measures.len();
     let empty = || Group {
         windows: match options.bucket {

@@ -130,3 +130,4 @@ pub const COUNT: Arg = Arg::option(c"count", c"COUNT", Kind::Integer);
 pub const BUCKET: Arg = Arg::option(c"bucket", c"BUCKET", Kind::Text);
 pub const ALIGN: Arg = Arg::option(c"align", c"ALIGN", Kind::Time);
 pub const PACKED: Arg = Arg::option(c"packed", c"PACKED", Kind::Word);
+pub const STATE: Arg = Arg::option(c"state", c"STATE", Kind::Word);

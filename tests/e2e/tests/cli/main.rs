@@ -4,3 +4,4 @@ mod ingest;
 mod status;
 mod support;
 mod tls;
+mod totals;
