@@ -62,7 +62,7 @@ export STRATA_REDIS_MODULE=$TARGET/debug/libstrata.so STRATA_COMMAND_LINE=$TARGE
 unit_tests() { cargo test --workspace --no-fail-fast --exclude strata --exclude strata-e2e; }
 
 end_to_end() {
-    STRATA_PG=$1 STRATA_REDIS=$2 cargo test --package strata-e2e --no-fail-fast
+    STRATA_PG=$1 STRATA_REDIS=$2 cargo test --package strata-e2e --no-fail-fast "${@:3}"
 }
 
 stage fmt check cargo fmt --all --check
@@ -74,6 +74,7 @@ for version in "${PG_VERSIONS[@]}"; do
 done
 stage e2e-pg15-redis7 tests end_to_end 15 7
 stage e2e-pg17-redis8 tests end_to_end 17 8
+stage redis-valkey tests end_to_end 17 valkey --test 'redis_*'
 
 for name in "${failed_stages[@]}"; do
     show_failures "$name"
