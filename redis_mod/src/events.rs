@@ -8,7 +8,7 @@ use redis_module::raw::{
     self, RedisModuleCtx, RedisModuleEvent, RedisModuleFlushInfo, RedisModuleString, RedisModuleSwapDbInfo,
 };
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI32, AtomicI64, Ordering::Relaxed};
 
 /// Version of the data that comes with an event.
 const DATA_VERSION: u64 = 1;
@@ -35,6 +35,15 @@ fn reselect(ctx: Ctx) {
     }
 }
 
+/// Replicas that are online.
+static REPLICAS: AtomicI64 = AtomicI64::new(0);
+
+/// Whether a replica is online.
+#[inline]
+pub fn has_replicas() -> bool {
+    REPLICAS.load(Relaxed) > 0
+}
+
 /// Subscribes to everything the module needs to know; false if the server refuses.
 pub fn subscribe(ctx: Ctx) -> bool {
     let kinds = raw::REDISMODULE_NOTIFY_GENERIC | raw::REDISMODULE_NOTIFY_EXPIRED | raw::REDISMODULE_NOTIFY_EVICTED;
@@ -49,6 +58,11 @@ pub fn subscribe(ctx: Ctx) -> bool {
                 Some(on_flush)
             )),
             redis!(RedisModule_SubscribeToServerEvent(ctx.raw(), event(raw::REDISMODULE_EVENT_SWAPDB), Some(on_swap))),
+            redis!(RedisModule_SubscribeToServerEvent(
+                ctx.raw(),
+                event(raw::REDISMODULE_EVENT_REPLICA_CHANGE),
+                Some(on_replica)
+            )),
         ]
     };
     statuses.iter().all(|&status| status == raw::REDISMODULE_OK as c_int)
@@ -103,5 +117,12 @@ unsafe extern "C" fn on_swap(_ctx: *mut RedisModuleCtx, _event: RedisModuleEvent
         // SAFETY: the data of this event has this type.
         let info = unsafe { &*data.cast::<RedisModuleSwapDbInfo>() };
         index::swap(info.dbnum_first, info.dbnum_second);
+    });
+}
+
+unsafe extern "C" fn on_replica(_ctx: *mut RedisModuleCtx, _event: RedisModuleEvent, sub: u64, _data: *mut c_void) {
+    guard((), || {
+        let change = if sub == raw::REDISMODULE_SUBEVENT_REPLICA_CHANGE_ONLINE { 1 } else { -1 };
+        REPLICAS.fetch_add(change, Relaxed);
     });
 }

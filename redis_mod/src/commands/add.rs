@@ -35,7 +35,11 @@ impl Command for Add {
         let pairs = cursor.left() / 2;
         let values = sample::values(&mut cursor, pairs)?;
         let written = sample::write(ctx, name, when, &values)?;
-        sample::replicate(ctx, c"STRATA.ADD", name, &written, args.raw_from(3 + usize::from(scored)));
+        if written.in_command() {
+            ctx.replicate_verbatim();
+        } else {
+            written.replicate(ctx, c"STRATA.ADD", name, args.raw_from(3 + usize::from(scored)));
+        }
         ctx.notify(c"strata.add", name);
         if scored {
             ctx.reply_array(2);

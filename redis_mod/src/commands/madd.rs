@@ -39,10 +39,16 @@ impl Command for Madd {
         let items = parse(args)?;
         let results: Vec<Result<Sample, Failure>> =
             items.iter().map(|item| sample::write(ctx, item.name, item.when, &item.values)).collect();
+        let whole = results.iter().all(|result| result.as_ref().is_ok_and(Sample::in_command));
+        if whole {
+            ctx.replicate_verbatim();
+        }
         for (item, result) in items.iter().zip(&results) {
             let Ok(sample) = result else { continue };
-            let rest = &args.raw_from(item.rest.0)[..item.rest.1 - item.rest.0];
-            sample::replicate(ctx, c"STRATA.MADD", item.name, sample, rest);
+            if !whole {
+                let rest = &args.raw_from(item.rest.0)[..item.rest.1 - item.rest.0];
+                sample.replicate(ctx, c"STRATA.MADD", item.name, rest);
+            }
             ctx.notify(c"strata.add", item.name);
         }
         ctx.reply_array(results.len());

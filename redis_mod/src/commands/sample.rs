@@ -5,6 +5,7 @@ use super::arguments::{Cursor, parse_time, parse_value, shown};
 use crate::api::reply::time_text;
 use crate::api::{Ctx, key};
 use crate::config;
+use crate::events::has_replicas;
 use crate::failure::Failure;
 use crate::hot::Series;
 use redis_module::raw::RedisModuleString;
@@ -53,8 +54,10 @@ pub struct Sample {
     pub time: Micros,
     /// The greatest score of its watched measures.
     pub score: Option<f64>,
-    /// The sample for STRATA.PUT; None if it brought measures that the series did not have.
-    pub put: Option<Vec<u8>>,
+    /// The sample for STRATA.PUT; None if no replica is there, or if it brought measures that the series did not have.
+    put: Option<Vec<u8>>,
+    /// The time came with the command: repeating the command repeats the sample.
+    as_given: bool,
 }
 
 /// Writes the sample, making the series if there is none; alarms that it raises are published.
@@ -83,25 +86,28 @@ fn add(ctx: Ctx, series: &mut Series, when: When, values: &[(&[u8], f64)]) -> Re
     };
     let measures = series.measures().len();
     let judged = series.add(time, values)?.judged;
-    let put = if series.measures().len() == measures { series.put_of(time, values) } else { None };
+    let known = series.measures().len() == measures;
+    let put = if known && has_replicas() { series.put_of(time, values) } else { None };
     let retention = config::retention();
     if series.may_trim(retention) {
         series.trim(retention);
     }
-    Ok((Sample { time, score: judged.score, put }, judged.alarms))
+    let as_given = matches!(when, When::At(_));
+    Ok((Sample { time, score: judged.score, put, as_given }, judged.alarms))
 }
 
-/// Tells replicas and the AOF of a sample, in few bytes if they know its measures; `rest` are the arguments after the time.
-#[inline]
-pub fn replicate(
-    ctx: Ctx,
-    command: &CStr,
-    name: *mut RedisModuleString,
-    sample: &Sample,
-    rest: &[*mut RedisModuleString],
-) {
-    match &sample.put {
-        Some(put) => ctx.replicate(c"STRATA.PUT", name, put, &[]),
-        None => ctx.replicate(command, name, &time_text(sample.time), rest),
+impl Sample {
+    /// Whether the command itself tells replicas and the AOF of this sample. That costs nothing here, but twice the bytes
+    /// of STRATA.PUT on the way to a replica.
+    pub fn in_command(&self) -> bool {
+        self.put.is_none() && self.as_given
+    }
+
+    /// Tells replicas and the AOF of this sample alone; `rest` are the command's arguments after the time.
+    pub fn replicate(&self, ctx: Ctx, command: &CStr, name: *mut RedisModuleString, rest: &[*mut RedisModuleString]) {
+        match &self.put {
+            Some(put) => ctx.replicate(c"STRATA.PUT", name, put, &[]),
+            None => ctx.replicate(command, name, &time_text(self.time), rest),
+        }
     }
 }

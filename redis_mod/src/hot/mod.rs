@@ -37,8 +37,9 @@ use series::bytes::DecodeError;
 use series::rollup::Rollups;
 use series::time::Micros;
 
-/// Rows of a closed block: an hour of readings at 30 seconds. More would pack no better but make a late sample dearer.
-pub const BLOCK_ROWS: usize = 128;
+/// Rows of a closed block: about an hour of readings at 30 seconds. More would pack no better but make a late sample dearer.
+/// With 124 the block of three measures of full doubles stays below 2560 bytes, after which the server's allocator gives 3072.
+pub const BLOCK_ROWS: usize = 124;
 
 /// Rows that close the open rows, which take eight bytes a value. They fill up the last block first.
 const OPEN_ROWS: usize = BLOCK_ROWS / 2;
