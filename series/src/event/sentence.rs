@@ -1,0 +1,110 @@
+//! Why an event was raised, in words.
+
+use std::fmt::Write;
+
+use super::Peak;
+use crate::detect::Method;
+
+/// One line of text with the numbers of the peak; those of a view that has no unit a reader knows stay away.
+pub fn sentence(method: Method, peak: &Peak) -> String {
+    let (value, lower, upper) = (shown(peak.reason_value), peak.reason_lower, peak.reason_upper);
+    let mut text = match (method, peak.reason.as_str()) {
+        (_, "infinite") => return "an infinite value".to_owned(),
+        (Method::RangeNovelty, "level") => format!("value {value}, so far {}", span(lower, upper)),
+        (Method::RangeNovelty, "sustained_short" | "sustained_long") => {
+            let samples = if peak.reason == "sustained_short" { 6 } else { 96 };
+            format!("at least {value} for {samples} samples, so far {}", span(lower, upper))
+        }
+        (Method::RangeNovelty, "log_level") => format!("value {}, new in its order of magnitude", shown(peak.value)),
+        (Method::RangeNovelty, "seasonal") => format!("value {}, new for the hour", shown(peak.value)),
+        (Method::RangeNovelty, "predictability") => {
+            format!("value {}, new in how it follows the last ones", shown(peak.value))
+        }
+        (Method::RangeNovelty, "pattern") => "a course of values that was not there before".to_owned(),
+        (Method::Limits, "below_limit") => format!("value {value} below the limit {}", shown(lower)),
+        (Method::Limits, "above_limit") => format!("value {value} above the limit {}", shown(upper)),
+        (Method::FlatLine, _) => {
+            format!("value {} for {value} samples, so far at most {}", shown(peak.value), shown(upper))
+        }
+        (Method::Gap, _) => format!("no value for {value} s, usual at most {} s", shown(upper)),
+        (Method::RateOfChange, _) => format!("a change at a rate of {value}, usual {}", span(lower, upper)),
+        (Method::Ewma, _) => format!("mean {value}, usual {}", span(lower, upper)),
+        (Method::Cusum, "shift_up") => format!("a lasting shift up, value {}", shown(peak.value)),
+        (Method::Cusum, _) => format!("a lasting shift down, value {}", shown(peak.value)),
+        (Method::Seasonal, _) => format!("value {value}, usual at this hour {}", span(lower, upper)),
+        _ => format!("value {value}, usual {}", span(lower, upper)),
+    };
+    if method == Method::Cusum && peak.expected.is_finite() {
+        // writing to a String does not fail
+        let _ = write!(text, ", usual {}", shown(peak.expected));
+    }
+    text
+}
+
+fn span(lower: f64, upper: f64) -> String {
+    match (lower.is_finite(), upper.is_finite()) {
+        (true, true) => format!("{} to {}", shown(lower), shown(upper)),
+        (true, false) => format!("{} or more", shown(lower)),
+        (false, true) => format!("{} or less", shown(upper)),
+        (false, false) => "not known".to_owned(),
+    }
+}
+
+/// Four significant digits at least, all digits before the point.
+fn shown(value: f64) -> String {
+    if !value.is_finite() {
+        return "not known".to_owned();
+    }
+    let digits = if value == 0.0 { 0 } else { (3 - value.abs().log10().floor() as i32).clamp(0, 8) as usize };
+    let text = format!("{value:.digits$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::{AnyDetector, Options};
+    use crate::event::{EventFold, EventSettings};
+
+    /// The sentence of the event that these values, five minutes apart, end in.
+    fn last(method: Method, options: &[(&str, &str)], values: impl IntoIterator<Item = f64>) -> String {
+        let mut detector = AnyDetector::new(method, &Options::from_pairs(options.iter().copied()).unwrap()).unwrap();
+        let mut fold = EventFold::new(EventSettings::of(method)).unwrap();
+        for (i, value) in values.into_iter().enumerate() {
+            let time = i as i64 * 300_000_000;
+            let reading = detector.update(time, value);
+            fold.update(time, value, &reading);
+        }
+        sentence(method, &fold.open().unwrap().peak)
+    }
+
+    #[test]
+    fn a_broken_limit_is_named() {
+        assert_eq!(last(Method::Limits, &[("lower", "0")], [1.0, -0.25]), "value -0.25 below the limit 0");
+        assert_eq!(last(Method::Limits, &[("upper", "50")], [1.0, 1234.5678]), "value 1235 above the limit 50");
+        assert_eq!(last(Method::Limits, &[("upper", "50")], [f64::INFINITY]), "an infinite value");
+    }
+
+    #[test]
+    fn a_stuck_sensor_is_told_with_its_value_and_its_samples() {
+        let values = (0..2000).map(|i| f64::from(i * 7919 % 100)).chain([4.75; 60]);
+        let text = last(Method::FlatLine, &[], values);
+        assert!(text.starts_with("value 4.75 for 60 samples, so far at most "), "{text}");
+    }
+
+    #[test]
+    fn a_level_that_was_never_there_is_told_with_what_was() {
+        let values = (0..2000).map(|i| 10.0 + f64::from(i * 7919 % 100) / 100.0).chain([40.0]);
+        let text = last(Method::RangeNovelty, &[("refractory", "0")], values);
+        assert!(text.starts_with("value 40, so far 10"), "{text}");
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let texts = [0.0, 1.0, -0.031_25, 12.345_678, 123_456.78, f64::NAN].map(shown);
+        assert_eq!(texts, ["0", "1", "-0.03125", "12.35", "123457", "not known"]);
+    }
+}
