@@ -134,7 +134,7 @@ CREATE OR REPLACE VIEW water_infrastructure.computed_metrics AS
            strata.rollup_value(state, 1, 'max') AS max_flow_rate,
            strata.rollup_value(state, 2, 'avg') AS avg_pressure,
            (SELECT count(*)::integer FROM strata.anomalies a
-            WHERE a.relation = r.relation AND a.key = r.key AND a.started_at < r.bucket + r.width
+            WHERE a.relation = r.relation AND a.key = r.key AND NOT a.suppressed AND a.started_at < r.bucket + r.width
               AND coalesce(a.ended_at, 'infinity') >= r.bucket) AS anomaly_count,
            strata.rollup_value(state, 5, 'avg') AS quality_score
     FROM strata.rollups r
@@ -161,8 +161,8 @@ CREATE OR REPLACE VIEW water_infrastructure.anomalies AS
            resolution,
            metadata
     FROM strata.anomalies
-    WHERE relation = 'water_infrastructure.sensor_readings'::regclass;
-COMMENT ON VIEW water_infrastructure.anomalies IS 'Anomalies of the network; resolve them here or with strata.resolve_anomaly';
+    WHERE relation = 'water_infrastructure.sensor_readings'::regclass AND NOT suppressed;
+COMMENT ON VIEW water_infrastructure.anomalies IS 'Anomalies of the network but those of maintenance windows; resolve them here or with strata.resolve_anomaly';
 
 CREATE OR REPLACE VIEW water_infrastructure.etl_jobs AS
     SELECT run_id AS job_id,
