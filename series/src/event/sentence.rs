@@ -24,7 +24,7 @@ pub fn sentence(method: Method, peak: &Peak) -> String {
         (Method::Limits, "below_limit") => format!("value {value} below the limit {}", shown(lower)),
         (Method::Limits, "above_limit") => format!("value {value} above the limit {}", shown(upper)),
         (Method::FlatLine, _) => {
-            format!("value {} for {value} samples, so far at most {}", shown(peak.value), shown(upper))
+            format!("value {} for {value} samples, usual at most {}", shown(peak.value), shown(upper))
         }
         (Method::Gap, _) => format!("no value for {value} s, usual at most {} s", shown(upper)),
         (Method::RateOfChange, _) => format!("a change at a rate of {value}, usual {}", span(lower, upper)),
@@ -92,7 +92,7 @@ mod tests {
     fn a_stuck_sensor_is_told_with_its_value_and_its_samples() {
         let values = (0..2000).map(|i| f64::from(i * 7919 % 100)).chain([4.75; 60]);
         let text = last(Method::FlatLine, &[], values);
-        assert!(text.starts_with("value 4.75 for 60 samples, so far at most "), "{text}");
+        assert!(text.starts_with("value 4.75 for 60 samples, usual at most "), "{text}");
     }
 
     #[test]

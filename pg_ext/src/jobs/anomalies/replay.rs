@@ -9,6 +9,8 @@ use crate::quote;
 use crate::snapshot::Snapshot;
 use crate::source::Source;
 use crate::watch::Watch;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::prelude::*;
 use series::detect::Method;
 use series::time::{Day, Micros};
 use std::collections::{BTreeMap, HashMap};
@@ -101,12 +103,12 @@ impl<'a> Replay<'a> {
 
     /// Stores events and states; returns how many events are new.
     pub fn store(mut self) -> Result<i64> {
-        let now = pg_time::now();
+        let clock = clock(self.source)?;
         for (key, watches) in &mut self.watches {
             for ((plan, watch), raised) in self.plans.iter().zip(watches).zip(&mut self.raised) {
                 if plan.detector.method == Method::Gap {
                     // no reading comes to say that none comes
-                    let ended = watch.update(now, f64::NAN);
+                    let ended = watch.update(clock, f64::NAN);
                     raised.extend(ended.map(|found| Raised { key: key.clone(), found }));
                 }
                 raised.extend(watch.open().map(|found| Raised { key: key.clone(), found }));
@@ -119,6 +121,15 @@ impl<'a> Replay<'a> {
         }
         Ok(new)
     }
+}
+
+/// Until when the table has what the sensors sent: what came to Redis since the last flush is no silence.
+fn clock(source: &Source) -> Result<Micros> {
+    let flushed = Spi::get_one::<TimestampWithTimeZone>(
+        "SELECT max(started_at) FROM strata.job_runs WHERE job = 'flush' AND status = 'succeeded'",
+    )?;
+    let now = pg_time::now();
+    Ok(flushed.filter(|_| source.hot.is_some()).and_then(pg_time::micros).map_or(now, |flushed| flushed.min(now)))
 }
 
 fn new_watches(plans: &[Plan]) -> Vec<Watch> {
