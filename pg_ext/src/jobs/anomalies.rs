@@ -28,11 +28,10 @@ fn detect_source(source: &Source) -> std::result::Result<JobOutcome, Failure> {
     let detectors = Detector::of(source)?;
     events::end_unwatched(source, &detectors)?;
     states::forget_unwatched(source, &detectors)?;
-    let span = source::span_of_days(source.relation, &source.time_column)?;
-    let plans = states::plan(source, detectors, days.first().map(|dirty| dirty.day), span)?;
-    let mut rows = 0;
-    let mut opened = 0;
-    if !plans.is_empty() {
+    let (mut rows, mut opened) = (0, 0);
+    if !days.is_empty() || detectors.iter().any(Detector::has_work_of_its_own) {
+        let span = source::span_of_days(source.relation, &source.time_column)?;
+        let plans = states::plan(source, detectors, days.first().map(|dirty| dirty.day), span)?;
         let mut replay = Replay::load(source, plans)?;
         if let Some((_, newest)) = span {
             rows = replay.run(newest)?;

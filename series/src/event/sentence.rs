@@ -26,8 +26,8 @@ pub fn sentence(method: Method, peak: &Peak) -> String {
         (Method::FlatLine, _) => {
             format!("value {} for {value} samples, usual at most {}", shown(peak.value), shown(upper))
         }
-        (Method::Gap, _) => format!("no value for {value} s, usual at most {} s", shown(upper)),
-        (Method::RateOfChange, _) => format!("a change at a rate of {value}, usual {}", span(lower, upper)),
+        (Method::Gap, _) => format!("no value for {}, usual at most {}", lasting(peak.reason_value), lasting(upper)),
+        (Method::RateOfChange, _) => format!("a change at a rate of {value}, usual at most {}", shown(upper)),
         (Method::Ewma, _) => format!("mean {value}, usual {}", span(lower, upper)),
         (Method::Cusum, "shift_up") => format!("a lasting shift up, value {}", shown(peak.value)),
         (Method::Cusum, _) => format!("a lasting shift down, value {}", shown(peak.value)),
@@ -48,6 +48,23 @@ fn span(lower: f64, upper: f64) -> String {
         (false, true) => format!("{} or less", shown(upper)),
         (false, false) => "not known".to_owned(),
     }
+}
+
+/// Seconds in the two largest units that they fill.
+fn lasting(seconds: f64) -> String {
+    if !seconds.is_finite() {
+        return "not known".to_owned();
+    }
+    let whole = |unit: f64| (seconds / unit).floor();
+    let rest = |unit: f64, of: f64| (seconds % of / unit).floor();
+    let parts = match seconds {
+        s if s >= 86_400.0 => [(whole(86_400.0), "d"), (rest(3600.0, 86_400.0), "h")],
+        s if s >= 3600.0 => [(whole(3600.0), "h"), (rest(60.0, 3600.0), "min")],
+        s if s >= 60.0 => [(whole(60.0), "min"), (rest(1.0, 60.0), "s")],
+        s => return format!("{} s", shown(s)),
+    };
+    let shown = parts.iter().filter(|(count, _)| *count > 0.0).map(|(count, unit)| format!("{count} {unit}"));
+    shown.collect::<Vec<_>>().join(" ")
 }
 
 /// Four significant digits at least, all digits before the point.
@@ -100,6 +117,12 @@ mod tests {
         let values = (0..2000).map(|i| 10.0 + f64::from(i * 7919 % 100) / 100.0).chain([40.0]);
         let text = last(Method::RangeNovelty, &[("refractory", "0")], values);
         assert!(text.starts_with("value 40, so far 10"), "{text}");
+    }
+
+    #[test]
+    fn lengths_of_time_are_in_units_of_people() {
+        let texts = [7.0, 60.0, 1800.0, 29_100.0, 90_000.0, 172_800.0].map(lasting);
+        assert_eq!(texts, ["7 s", "1 min", "30 min", "8 h 5 min", "1 d 1 h", "2 d"]);
     }
 
     #[test]

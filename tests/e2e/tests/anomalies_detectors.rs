@@ -145,7 +145,7 @@ fn silence_is_an_event_though_no_reading_comes() {
         format_args!("{} - interval '6 h'", database.day(0))
     ));
     database.job("anomaly_detection");
-    let open = "SELECT string_agg(concat_ws(' ', key, measure, method, severity, why ~ '^no value for [0-9]+ s, usual at most 1800 s$'), ', ')
+    let open = "SELECT string_agg(concat_ws(' ', key, measure, method, severity, why ~ '^no value for [0-9dhmin ]+, usual at most 30 min$'), ', ')
          FROM strata.open_anomalies";
     assert_eq!(database.ask(open), "A flow gap critical t");
     // the readings that come again are looked at in their place, and the silence remains one event

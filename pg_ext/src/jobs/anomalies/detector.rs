@@ -80,6 +80,11 @@ impl Detector {
         })
     }
 
+    /// Whether it has to judge though no reading has changed: it still is to learn, or time alone is news to it.
+    pub fn has_work_of_its_own(&self) -> bool {
+        self.replay_from.is_some() || self.method == Method::Gap
+    }
+
     pub fn measure<'a>(&self, source: &'a Source) -> &'a str {
         &source.measures[self.measure]
     }

@@ -8,7 +8,6 @@ use crate::source::Source;
 use crate::watch::Watch;
 use pgrx::datum::Date;
 use pgrx::prelude::*;
-use series::detect::Method;
 use series::time::Day;
 use std::collections::HashMap;
 
@@ -41,7 +40,7 @@ pub fn plan(
         if let Some(from) = detector.replay_from {
             return Some(Plan { detector, start: Day::of(from).max(first), goes_on: false });
         }
-        if changed.is_none() && detector.method != Method::Gap {
+        if changed.is_none() && !detector.has_work_of_its_own() {
             return None;
         }
         let known = days.get(&(detector.measure(source).to_owned(), detector.method.name().to_owned()));
