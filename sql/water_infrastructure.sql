@@ -72,6 +72,13 @@ SELECT strata.attach('water_infrastructure.sensor_readings', 'timestamp', 'node_
     hot => '24 hours', warm => :warm, cold => :cold, drop_archived => :drop_archived)
 WHERE NOT EXISTS (SELECT FROM strata.sources WHERE relation = 'water_infrastructure.sensor_readings'::regclass);
 
+-- Flow from 0 to 10 000 L/s, pressure from 0 to 50 bar: anything else is an anomaly, beside what is unusual.
+SELECT strata.set_detector('water_infrastructure.sensor_readings', limited, 'limits', jsonb_build_object('preset', limited),
+                           since => '-infinity')
+FROM unnest(ARRAY['flow_rate', 'pressure']) AS limited
+WHERE NOT EXISTS (SELECT FROM strata.detectors JOIN strata.sources USING (source_id)
+                  WHERE relation = 'water_infrastructure.sensor_readings'::regclass AND measure = limited AND method = 'limits');
+
 -- Kept current by the rollup job, whatever the edition of TimescaleDB.
 CREATE OR REPLACE VIEW water_infrastructure.sensor_readings_5min AS
     SELECT bucket,

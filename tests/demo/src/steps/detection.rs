@@ -22,9 +22,8 @@ const DETECTORS: &str = "\
     FROM unnest(ARRAY['volume', 'quality_score']) measure;
     SELECT strata.set_detector('water_infrastructure.sensor_readings', measure, 'flat_line', since => '-infinity')
     FROM unnest(ARRAY['flow_rate', 'pressure', 'temperature']) measure;
-    SELECT strata.set_detector('water_infrastructure.sensor_readings', measure, 'limits', options, since => '-infinity')
-    FROM (VALUES ('flow_rate', '{\"preset\": \"flow_rate\"}'::jsonb), ('pressure', '{\"preset\": \"pressure\"}'),
-                 ('quality_score', '{\"lower\": 0.5, \"upper\": 1}')) l(measure, options);
+    SELECT strata.set_detector('water_infrastructure.sensor_readings', 'quality_score', 'limits', '{\"lower\": 0.5, \"upper\": 1}',
+                               since => '-infinity');
     SELECT strata.set_detector('water_infrastructure.sensor_readings', 'volume', 'rate_of_change', since => '-infinity');
     SELECT strata.set_detector('water_infrastructure.sensor_readings', 'flow_rate', 'gap', '{\"interval\": \"5m\", \"factor\": 10}',
                                since => '-infinity')";
