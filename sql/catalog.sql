@@ -160,6 +160,7 @@ CREATE TABLE strata.anomaly_events (
     severity         text NOT NULL CHECK (severity IN ('info', 'warning', 'critical')),
     started_at       timestamptz NOT NULL,
     ended_at         timestamptz,
+    last_at          timestamptz,
     peak_at          timestamptz NOT NULL,
     peak_score       float8 NOT NULL,
     peak_value       float8,
@@ -168,6 +169,7 @@ CREATE TABLE strata.anomaly_events (
     upper            float8,
     explain          jsonb NOT NULL DEFAULT '{}',
     detected_at      timestamptz NOT NULL DEFAULT now(),
+    notified_at      timestamptz,
     acknowledged_at  timestamptz,
     acknowledged_by  name,
     resolved_at      timestamptz,
@@ -176,6 +178,7 @@ CREATE TABLE strata.anomaly_events (
     metadata         jsonb NOT NULL DEFAULT '{}',
     UNIQUE (source_id, method, key, measure, started_at)
 );
+CREATE INDEX anomaly_events_unnoticed ON strata.anomaly_events (source_id) WHERE notified_at IS NULL;
 CREATE INDEX anomaly_events_open ON strata.anomaly_events (source_id, started_at) WHERE resolved_at IS NULL;
 COMMENT ON TABLE strata.anomaly_events IS 'One row per incident of one measure of one series; read and resolve them through strata.anomalies';
 COMMENT ON COLUMN strata.anomaly_events.anomaly_id IS 'Number of the anomaly, stable while detection repeats';
@@ -183,10 +186,11 @@ COMMENT ON COLUMN strata.anomaly_events.source_id IS 'Source of the series';
 COMMENT ON COLUMN strata.anomaly_events.key IS 'Key of the series';
 COMMENT ON COLUMN strata.anomaly_events.measure IS 'Measure that stands out';
 COMMENT ON COLUMN strata.anomaly_events.method IS 'Detection method';
-COMMENT ON COLUMN strata.anomaly_events.detector_version IS 'Version of the detector that raised it';
-COMMENT ON COLUMN strata.anomaly_events.severity IS 'info, warning or critical, by peak score';
+COMMENT ON COLUMN strata.anomaly_events.detector_version IS 'strata.detectors.version of the detector that judged it last';
+COMMENT ON COLUMN strata.anomaly_events.severity IS 'info, warning or critical, by the peak score and the two lines of its detector';
 COMMENT ON COLUMN strata.anomaly_events.started_at IS 'Time of the first reading in alarm';
 COMMENT ON COLUMN strata.anomaly_events.ended_at IS 'Time of the last reading in alarm; NULL while it lasts';
+COMMENT ON COLUMN strata.anomaly_events.last_at IS 'Time of the newest reading in alarm, also while it lasts';
 COMMENT ON COLUMN strata.anomaly_events.peak_at IS 'Time of the highest score';
 COMMENT ON COLUMN strata.anomaly_events.peak_score IS 'Highest score: 0 is as usual, 1 the alarm line';
 COMMENT ON COLUMN strata.anomaly_events.peak_value IS 'Value at the highest score';
@@ -195,6 +199,7 @@ COMMENT ON COLUMN strata.anomaly_events.lower IS 'Lower end of the usual band at
 COMMENT ON COLUMN strata.anomaly_events.upper IS 'Upper end of the usual band at the highest score';
 COMMENT ON COLUMN strata.anomaly_events.explain IS 'Why it was raised';
 COMMENT ON COLUMN strata.anomaly_events.detected_at IS 'When detection first saw it';
+COMMENT ON COLUMN strata.anomaly_events.notified_at IS 'When NOTIFY strata_anomaly told of it; NULL while a maintenance window keeps it back';
 COMMENT ON COLUMN strata.anomaly_events.acknowledged_at IS 'When somebody took notice';
 COMMENT ON COLUMN strata.anomaly_events.acknowledged_by IS 'Who took notice';
 COMMENT ON COLUMN strata.anomaly_events.resolved_at IS 'When it was resolved';

@@ -32,6 +32,10 @@ GRANT EXECUTE ON FUNCTION
     strata.note_dirty(),
     strata.acknowledge_anomaly(bigint),
     strata.resolve_anomaly(bigint, text),
+    strata.set_detector(regclass, text, text, jsonb, double precision, double precision, interval, timestamptz, interval, boolean),
+    strata.drop_detector(regclass, text, text),
+    strata.suppress(regclass, timestamptz, timestamptz, text[], text[], text),
+    strata.end_suppression(bigint),
     strata.run_job(text),
     strata.alter_job(text, text, boolean),
     strata.pause_job(text),
@@ -39,7 +43,7 @@ GRANT EXECUTE ON FUNCTION
     strata.reset_job(text)
     TO strata_operator;
 
-GRANT SELECT ON strata.anomalies, strata.rollups TO strata_reader;
+GRANT SELECT ON strata.anomalies, strata.open_anomalies, strata.rollups TO strata_reader;
 GRANT UPDATE (acknowledged_at, acknowledged_by, resolved_at, resolved_by, resolution, metadata) ON strata.anomalies TO strata_operator;
 
 COMMENT ON FUNCTION strata.note_dirty() IS 'Trigger that strata.attach installs: notes the days a transaction touches';
@@ -60,3 +64,7 @@ COMMENT ON FUNCTION strata.alter_source(regclass, interval, interval, text, bool
 COMMENT ON FUNCTION strata.take_over_archive(regclass) IS 'Puts this database in the place of the one it is a copy of: it flushes the source and writes its archive from now on';
 COMMENT ON FUNCTION strata.acknowledge_anomaly(bigint) IS 'Notes that the caller has seen an anomaly';
 COMMENT ON FUNCTION strata.resolve_anomaly(bigint, text) IS 'Closes an anomaly with what it turned out to be';
+COMMENT ON FUNCTION strata.set_detector(regclass, text, text, jsonb, double precision, double precision, interval, timestamptz, interval, boolean) IS 'Has the job anomaly_detection watch a measure (NULL: all) of an attached table by a method, beside others; what is NULL is the method''s own. It learns from the interval before since and raises what is not over by then';
+COMMENT ON FUNCTION strata.drop_detector(regclass, text, text) IS 'Ends the watch of a measure (NULL: of all that have it) by a method; its events stay';
+COMMENT ON FUNCTION strata.suppress(regclass, timestamptz, timestamptz, text[], text[], text) IS 'Makes a maintenance window: readings are judged and learned from, but what begins in it is told to nobody unless it outlasts it; returns its number';
+COMMENT ON FUNCTION strata.end_suppression(bigint) IS 'Ends a maintenance window now';

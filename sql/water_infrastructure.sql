@@ -72,6 +72,13 @@ SELECT strata.attach('water_infrastructure.sensor_readings', 'timestamp', 'node_
     hot => '24 hours', warm => :warm, cold => :cold, drop_archived => :drop_archived)
 WHERE NOT EXISTS (SELECT FROM strata.sources WHERE relation = 'water_infrastructure.sensor_readings'::regclass);
 
+-- Flow from 0 to 10 000 L/s, pressure from 0 to 50 bar: anything else is an anomaly, beside what is unusual.
+SELECT strata.set_detector('water_infrastructure.sensor_readings', limited, 'limits', jsonb_build_object('preset', limited),
+                           since => '-infinity')
+FROM unnest(ARRAY['flow_rate', 'pressure']) AS limited
+WHERE NOT EXISTS (SELECT FROM strata.detectors JOIN strata.sources USING (source_id)
+                  WHERE relation = 'water_infrastructure.sensor_readings'::regclass AND measure = limited AND method = 'limits');
+
 -- Kept current by the rollup job, whatever the edition of TimescaleDB.
 CREATE OR REPLACE VIEW water_infrastructure.sensor_readings_5min AS
     SELECT bucket,
@@ -134,7 +141,7 @@ CREATE OR REPLACE VIEW water_infrastructure.computed_metrics AS
            strata.rollup_value(state, 1, 'max') AS max_flow_rate,
            strata.rollup_value(state, 2, 'avg') AS avg_pressure,
            (SELECT count(*)::integer FROM strata.anomalies a
-            WHERE a.relation = r.relation AND a.key = r.key AND a.started_at < r.bucket + r.width
+            WHERE a.relation = r.relation AND a.key = r.key AND NOT a.suppressed AND a.started_at < r.bucket + r.width
               AND coalesce(a.ended_at, 'infinity') >= r.bucket) AS anomaly_count,
            strata.rollup_value(state, 5, 'avg') AS quality_score
     FROM strata.rollups r
@@ -161,8 +168,8 @@ CREATE OR REPLACE VIEW water_infrastructure.anomalies AS
            resolution,
            metadata
     FROM strata.anomalies
-    WHERE relation = 'water_infrastructure.sensor_readings'::regclass;
-COMMENT ON VIEW water_infrastructure.anomalies IS 'Anomalies of the network; resolve them here or with strata.resolve_anomaly';
+    WHERE relation = 'water_infrastructure.sensor_readings'::regclass AND NOT suppressed;
+COMMENT ON VIEW water_infrastructure.anomalies IS 'Anomalies of the network but those of maintenance windows; resolve them here or with strata.resolve_anomaly';
 
 CREATE OR REPLACE VIEW water_infrastructure.etl_jobs AS
     SELECT run_id AS job_id,

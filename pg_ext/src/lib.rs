@@ -34,10 +34,11 @@ use pgrx::prelude::*;
 
 extension_sql_file!("../../sql/roles.sql", name = "roles", bootstrap);
 extension_sql_file!("../../sql/catalog.sql", name = "catalog", requires = ["roles"]);
+extension_sql_file!("../../sql/detectors.sql", name = "detectors", requires = ["catalog"]);
 extension_sql_file!("../../sql/jobs.sql", name = "jobs", requires = ["catalog"]);
 extension_sql_file!("../../sql/functions.sql", name = "functions", requires = ["jobs"]);
 extension_sql_file!("../../sql/detection.sql", name = "detection", requires = ["functions"]);
-extension_sql_file!("../../sql/views.sql", name = "views", requires = ["functions", "jobs"]);
+extension_sql_file!("../../sql/views.sql", name = "views", requires = ["functions", "jobs", "detectors"]);
 extension_sql_file!("../../sql/privileges.sql", name = "privileges", finalize);
 
 /// Runs when the library is loaded: by the postmaster, or by the first backend that needs it.

@@ -15,6 +15,11 @@ pub fn micros(time: TimestampWithTimeZone) -> Option<Micros> {
     micros_of_raw(time.into())
 }
 
+/// The time on the server's clock.
+pub fn now() -> Micros {
+    chrono::Utc::now().timestamp_micros()
+}
+
 /// The lower, inclusive bound of a range.
 pub fn from_bound(time: TimestampWithTimeZone) -> Micros {
     bound(time).clamp(MIN_TIME, MAX_TIME)

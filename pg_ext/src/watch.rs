@@ -2,7 +2,7 @@
 
 use series::bytes::DecodeError;
 use series::detect::{Method, OptionError, Options, Reading};
-use series::event::Event;
+use series::event::{Event, EventSettings, sentence};
 use series::time::Micros;
 
 #[derive(Clone)]
@@ -16,11 +16,12 @@ pub struct Found {
 }
 
 impl Found {
-    /// Why it was raised: the reason of the peak with its numbers, and the readings in alarm.
-    pub fn explain(&self) -> serde_json::Value {
+    /// Why a detector of this method raised it: a sentence, the reason of the peak with its numbers, the readings in alarm.
+    pub fn explain(&self, method: Method) -> serde_json::Value {
         let peak = &self.event.peak;
         let number = |value: f64| value.is_finite().then_some(value);
         serde_json::json!({
+            "text": sentence(method, peak),
             "reason": peak.reason,
             "value": number(peak.reason_value),
             "lower": number(peak.reason_lower),
@@ -42,6 +43,15 @@ impl Watch {
     /// When the method refuses the options.
     pub fn with_options(method: Method, options: &Options) -> Result<Self, OptionError> {
         series::watch::Watch::new(method, options).map(Self)
+    }
+
+    /// The same with its own settings of events.
+    ///
+    /// # Errors
+    /// When the method refuses the options, or the settings make no sense.
+    pub fn with_settings(method: Method, options: &Options, events: EventSettings) -> Result<Self, String> {
+        let watch = series::watch::Watch::new(method, options).map_err(|error| error.to_string())?;
+        watch.with_events(events).map(Self).map_err(|error| error.to_string())
     }
 
     /// Judges a value (NaN: missing); returns the event that ended before it.

@@ -4,8 +4,10 @@
 //! (lower) closing line follow each other within `hold`. So a score that swings around the line, or a detector that
 //! reports an incident only now and then, makes one event and not many.
 
+mod sentence;
 mod settings;
 
+pub use sentence::sentence;
 pub use settings::{EventSettings, EventSettingsError, Severity, SeverityError};
 
 use crate::bytes::{DecodeError, Reader, put_f64, put_f64s, put_text, put_varint, put_zigzag};

@@ -3,7 +3,7 @@
 
 use crate::bytes::{DecodeError, Reader, put_varint};
 use crate::detect::{AnyDetector, Method, OptionError, Options, Reading};
-use crate::event::{Changes, EventFold, EventSettings};
+use crate::event::{Changes, EventFold, EventSettings, EventSettingsError};
 use crate::time::Micros;
 
 #[derive(Debug, Clone)]
@@ -27,8 +27,16 @@ impl Watch {
             _ => AnyDetector::new(method, options)?,
         };
         let events =
-            EventFold::new(EventSettings::default()).map_err(|_| OptionError::Combination("event settings"))?;
+            EventFold::new(EventSettings::of(method)).map_err(|_| OptionError::Combination("event settings"))?;
         Ok(Watch { detector, events })
+    }
+
+    /// The same detector with events of other settings, of which none is going on.
+    ///
+    /// # Errors
+    /// When the settings make no sense.
+    pub fn with_events(self, settings: EventSettings) -> Result<Watch, EventSettingsError> {
+        Ok(Watch { events: EventFold::new(settings)?, ..self })
     }
 
     pub fn method(&self) -> Method {

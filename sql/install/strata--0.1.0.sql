@@ -199,6 +199,7 @@ CREATE TABLE strata.anomaly_events (
     severity         text NOT NULL CHECK (severity IN ('info', 'warning', 'critical')),
     started_at       timestamptz NOT NULL,
     ended_at         timestamptz,
+    last_at          timestamptz,
     peak_at          timestamptz NOT NULL,
     peak_score       float8 NOT NULL,
     peak_value       float8,
@@ -207,6 +208,7 @@ CREATE TABLE strata.anomaly_events (
     upper            float8,
     explain          jsonb NOT NULL DEFAULT '{}',
     detected_at      timestamptz NOT NULL DEFAULT now(),
+    notified_at      timestamptz,
     acknowledged_at  timestamptz,
     acknowledged_by  name,
     resolved_at      timestamptz,
@@ -215,6 +217,7 @@ CREATE TABLE strata.anomaly_events (
     metadata         jsonb NOT NULL DEFAULT '{}',
     UNIQUE (source_id, method, key, measure, started_at)
 );
+CREATE INDEX anomaly_events_unnoticed ON strata.anomaly_events (source_id) WHERE notified_at IS NULL;
 CREATE INDEX anomaly_events_open ON strata.anomaly_events (source_id, started_at) WHERE resolved_at IS NULL;
 COMMENT ON TABLE strata.anomaly_events IS 'One row per incident of one measure of one series; read and resolve them through strata.anomalies';
 COMMENT ON COLUMN strata.anomaly_events.anomaly_id IS 'Number of the anomaly, stable while detection repeats';
@@ -222,10 +225,11 @@ COMMENT ON COLUMN strata.anomaly_events.source_id IS 'Source of the series';
 COMMENT ON COLUMN strata.anomaly_events.key IS 'Key of the series';
 COMMENT ON COLUMN strata.anomaly_events.measure IS 'Measure that stands out';
 COMMENT ON COLUMN strata.anomaly_events.method IS 'Detection method';
-COMMENT ON COLUMN strata.anomaly_events.detector_version IS 'Version of the detector that raised it';
-COMMENT ON COLUMN strata.anomaly_events.severity IS 'info, warning or critical, by peak score';
+COMMENT ON COLUMN strata.anomaly_events.detector_version IS 'strata.detectors.version of the detector that judged it last';
+COMMENT ON COLUMN strata.anomaly_events.severity IS 'info, warning or critical, by the peak score and the two lines of its detector';
 COMMENT ON COLUMN strata.anomaly_events.started_at IS 'Time of the first reading in alarm';
 COMMENT ON COLUMN strata.anomaly_events.ended_at IS 'Time of the last reading in alarm; NULL while it lasts';
+COMMENT ON COLUMN strata.anomaly_events.last_at IS 'Time of the newest reading in alarm, also while it lasts';
 COMMENT ON COLUMN strata.anomaly_events.peak_at IS 'Time of the highest score';
 COMMENT ON COLUMN strata.anomaly_events.peak_score IS 'Highest score: 0 is as usual, 1 the alarm line';
 COMMENT ON COLUMN strata.anomaly_events.peak_value IS 'Value at the highest score';
@@ -234,6 +238,7 @@ COMMENT ON COLUMN strata.anomaly_events.lower IS 'Lower end of the usual band at
 COMMENT ON COLUMN strata.anomaly_events.upper IS 'Upper end of the usual band at the highest score';
 COMMENT ON COLUMN strata.anomaly_events.explain IS 'Why it was raised';
 COMMENT ON COLUMN strata.anomaly_events.detected_at IS 'When detection first saw it';
+COMMENT ON COLUMN strata.anomaly_events.notified_at IS 'When NOTIFY strata_anomaly told of it; NULL while a maintenance window keeps it back';
 COMMENT ON COLUMN strata.anomaly_events.acknowledged_at IS 'When somebody took notice';
 COMMENT ON COLUMN strata.anomaly_events.acknowledged_by IS 'Who took notice';
 COMMENT ON COLUMN strata.anomaly_events.resolved_at IS 'When it was resolved';
@@ -261,7 +266,7 @@ GRANT SELECT, DELETE ON strata.rejected_samples TO strata_operator;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:37
+-- pg_ext/src/lib.rs:38
 -- requires:
 --   catalog
 
@@ -459,7 +464,7 @@ GRANT EXECUTE ON FUNCTION
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:38
+-- pg_ext/src/lib.rs:39
 -- requires:
 --   jobs
 
@@ -504,70 +509,6 @@ $resolve$;
 
 /* <begin connected objects> */
 -- pg_ext/src/lib.rs:40
--- requires:
---   functions
---   jobs
-
--- A copy of data has the rights of its table: rows are visible to those who may SELECT from the source and whom no
--- row-level policy restricts.
-CREATE FUNCTION strata.may_read(source integer) RETURNS boolean
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $may_read$
-    SELECT coalesce((SELECT has_table_privilege(relation, 'SELECT') AND NOT row_security_active(relation)
-                     FROM strata.sources WHERE source_id = source), false)
-$may_read$;
-
-CREATE FUNCTION strata.relation_of(source integer) RETURNS regclass
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS 'SELECT relation FROM strata.sources WHERE source_id = source';
-
--- Over one table, so that UPDATE works through it.
-CREATE VIEW strata.anomalies WITH (security_barrier) AS
-    SELECT anomaly_id, strata.relation_of(source_id) AS relation, key, measure, method, detector_version, severity,
-           started_at, ended_at, peak_at, peak_score, peak_value, expected, lower, upper, explain, detected_at,
-           acknowledged_at, acknowledged_by, resolved_at, resolved_by, resolution, metadata
-    FROM strata.anomaly_events
-    WHERE strata.may_read(source_id);
-
-CREATE VIEW strata.rollups WITH (security_barrier) AS
-    SELECT strata.relation_of(source_id) AS relation, make_interval(secs => width) AS width, bucket, key, state
-    FROM strata.rollup_states
-    WHERE strata.may_read(source_id);
-
-COMMENT ON VIEW strata.anomalies IS 'Anomalies of the sources the reader may SELECT from; acknowledge and resolve them here or with the functions';
-COMMENT ON VIEW strata.rollups IS 'Rollups of the sources the reader may SELECT from; strata.rollup_value reads their state';
-COMMENT ON COLUMN strata.anomalies.anomaly_id IS 'Number of the anomaly';
-COMMENT ON COLUMN strata.anomalies.relation IS 'Attached table';
-COMMENT ON COLUMN strata.anomalies.key IS 'Key of the series';
-COMMENT ON COLUMN strata.anomalies.measure IS 'Measure that stands out';
-COMMENT ON COLUMN strata.anomalies.method IS 'Detection method';
-COMMENT ON COLUMN strata.anomalies.detector_version IS 'Version of the detector';
-COMMENT ON COLUMN strata.anomalies.severity IS 'info, warning or critical';
-COMMENT ON COLUMN strata.anomalies.started_at IS 'First reading in alarm';
-COMMENT ON COLUMN strata.anomalies.ended_at IS 'Last reading in alarm; NULL while it lasts';
-COMMENT ON COLUMN strata.anomalies.peak_at IS 'Time of the highest score';
-COMMENT ON COLUMN strata.anomalies.peak_score IS 'Highest score; 1 is the alarm line';
-COMMENT ON COLUMN strata.anomalies.peak_value IS 'Value at the highest score';
-COMMENT ON COLUMN strata.anomalies.expected IS 'Value expected there';
-COMMENT ON COLUMN strata.anomalies.lower IS 'Lower end of the usual band there';
-COMMENT ON COLUMN strata.anomalies.upper IS 'Upper end of the usual band there';
-COMMENT ON COLUMN strata.anomalies.explain IS 'Why it was raised';
-COMMENT ON COLUMN strata.anomalies.detected_at IS 'When detection first saw it';
-COMMENT ON COLUMN strata.anomalies.acknowledged_at IS 'When somebody took notice';
-COMMENT ON COLUMN strata.anomalies.acknowledged_by IS 'Who took notice';
-COMMENT ON COLUMN strata.anomalies.resolved_at IS 'When it was resolved';
-COMMENT ON COLUMN strata.anomalies.resolved_by IS 'Who resolved it';
-COMMENT ON COLUMN strata.anomalies.resolution IS 'What it turned out to be';
-COMMENT ON COLUMN strata.anomalies.metadata IS 'Free for operators';
-COMMENT ON COLUMN strata.rollups.relation IS 'Attached table';
-COMMENT ON COLUMN strata.rollups.width IS 'Width of the bucket';
-COMMENT ON COLUMN strata.rollups.bucket IS 'Start of the bucket';
-COMMENT ON COLUMN strata.rollups.key IS 'Key of the series';
-COMMENT ON COLUMN strata.rollups.state IS 'Encoded aggregates of all measures';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- pg_ext/src/lib.rs:39
 -- requires:
 --   functions
 
@@ -619,6 +560,163 @@ CREATE FUNCTION strata.backtest_score(relation regclass, "from" timestamptz, "to
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'strata_backtest_score';
 COMMENT ON FUNCTION strata.backtest_score(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval) IS 'Precision, recall, F1 and detection delay of what strata.backtest raises, against labels';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_ext/src/lib.rs:37
+-- requires:
+--   catalog
+
+CREATE TABLE strata.detectors (
+    source_id   integer NOT NULL REFERENCES strata.sources ON DELETE CASCADE,
+    measure     name NOT NULL,
+    method      text NOT NULL,
+    options     jsonb NOT NULL DEFAULT '{}',
+    enabled     boolean NOT NULL DEFAULT true,
+    warning     double precision NOT NULL CHECK (warning >= 1),
+    critical    double precision NOT NULL CHECK (critical >= warning),
+    hold        interval NOT NULL CHECK (hold >= interval '0'),
+    version     integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    since       timestamptz NOT NULL DEFAULT '-infinity',
+    replay_from timestamptz,
+    set_by      name NOT NULL DEFAULT current_user,
+    set_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source_id, measure, method)
+);
+COMMENT ON TABLE strata.detectors IS 'What the job anomaly_detection was told by strata.set_detector and strata.drop_detector; without a row of its own for it, a measure has range_novelty with its defaults';
+COMMENT ON COLUMN strata.detectors.source_id IS 'Source that is watched';
+COMMENT ON COLUMN strata.detectors.measure IS 'Measure that is watched';
+COMMENT ON COLUMN strata.detectors.method IS 'Detection method';
+COMMENT ON COLUMN strata.detectors.options IS 'Options of the method that are not its defaults';
+COMMENT ON COLUMN strata.detectors.enabled IS 'Whether the measure is watched by the method';
+COMMENT ON COLUMN strata.detectors.warning IS 'Peak score from which on an event is a warning';
+COMMENT ON COLUMN strata.detectors.critical IS 'Peak score from which on an event is critical';
+COMMENT ON COLUMN strata.detectors.hold IS 'An event ends when no reading has kept it going for longer than this';
+COMMENT ON COLUMN strata.detectors.version IS 'Rises with every change; events carry it';
+COMMENT ON COLUMN strata.detectors.since IS 'Events that are over by then are not raised';
+COMMENT ON COLUMN strata.detectors.replay_from IS 'From here on the detector is still to learn anew; NULL: it has';
+COMMENT ON COLUMN strata.detectors.set_by IS 'Who set it last';
+COMMENT ON COLUMN strata.detectors.set_at IS 'When it was set last';
+
+CREATE TABLE strata.suppressions (
+    suppression_id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    source_id      integer NOT NULL REFERENCES strata.sources ON DELETE CASCADE,
+    starts_at      timestamptz NOT NULL,
+    ends_at        timestamptz NOT NULL DEFAULT 'infinity',
+    keys           text[],
+    measures       name[],
+    reason         text,
+    made_by        name NOT NULL DEFAULT current_user,
+    made_at        timestamptz NOT NULL DEFAULT now(),
+    CHECK (starts_at <= ends_at)
+);
+CREATE INDEX suppressions_source ON strata.suppressions (source_id, starts_at);
+COMMENT ON TABLE strata.suppressions IS 'Maintenance windows, made by strata.suppress: an event that begins in one and is over when it ends is told to nobody';
+COMMENT ON COLUMN strata.suppressions.suppression_id IS 'Number of the window';
+COMMENT ON COLUMN strata.suppressions.source_id IS 'Source that it is for';
+COMMENT ON COLUMN strata.suppressions.starts_at IS 'Start, included';
+COMMENT ON COLUMN strata.suppressions.ends_at IS 'End, not included; infinity: until strata.end_suppression';
+COMMENT ON COLUMN strata.suppressions.keys IS 'Keys that it is for; NULL: all';
+COMMENT ON COLUMN strata.suppressions.measures IS 'Measures that it is for; NULL: all';
+COMMENT ON COLUMN strata.suppressions.reason IS 'What is done meanwhile';
+COMMENT ON COLUMN strata.suppressions.made_by IS 'Who made it';
+COMMENT ON COLUMN strata.suppressions.made_at IS 'When it was made';
+
+SELECT pg_catalog.pg_extension_config_dump('strata.detectors', '');
+SELECT pg_catalog.pg_extension_config_dump('strata.suppressions', '');
+SELECT pg_catalog.pg_extension_config_dump('strata.suppressions_suppression_id_seq', '');
+
+GRANT SELECT ON strata.detectors, strata.suppressions TO strata_reader;
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_ext/src/lib.rs:41
+-- requires:
+--   functions
+--   jobs
+--   detectors
+
+-- A copy of data has the rights of its table: rows are visible to those who may SELECT from the source and whom no
+-- row-level policy restricts.
+CREATE FUNCTION strata.may_read(source integer) RETURNS boolean
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $may_read$
+    SELECT coalesce((SELECT has_table_privilege(relation, 'SELECT') AND NOT row_security_active(relation)
+                     FROM strata.sources WHERE source_id = source), false)
+$may_read$;
+
+CREATE FUNCTION strata.relation_of(source integer) RETURNS regclass
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS 'SELECT relation FROM strata.sources WHERE source_id = source';
+
+-- Over one table, so that UPDATE works through it.
+CREATE VIEW strata.anomalies WITH (security_barrier) AS
+    SELECT anomaly_id, strata.relation_of(source_id) AS relation, key, measure, method, detector_version, severity,
+           started_at, ended_at, peak_at, peak_score, peak_value, expected, lower, upper, explain, detected_at,
+           acknowledged_at, acknowledged_by, resolved_at, resolved_by, resolution, metadata, last_at,
+           EXISTS (SELECT FROM strata.suppressions s
+                   WHERE s.source_id = e.source_id AND s.starts_at <= e.started_at AND e.started_at < s.ends_at
+                     AND coalesce(e.last_at, e.ended_at, e.peak_at) < s.ends_at
+                     AND (s.keys IS NULL OR e.key = ANY (s.keys))
+                     AND (s.measures IS NULL OR e.measure = ANY (s.measures))) AS suppressed
+    FROM strata.anomaly_events e
+    WHERE strata.may_read(source_id);
+
+CREATE VIEW strata.open_anomalies WITH (security_barrier) AS
+    SELECT anomaly_id, relation, key, measure::text AS measure, method, severity, started_at,
+           date_trunc('second', last_at - started_at) AS lasted, explain ->> 'text' AS why, acknowledged_by
+    FROM strata.anomalies
+    WHERE ended_at IS NULL AND resolved_at IS NULL AND NOT suppressed
+    ORDER BY CASE severity WHEN 'critical' THEN 1 WHEN 'warning' THEN 2 ELSE 3 END, started_at;
+
+CREATE VIEW strata.rollups WITH (security_barrier) AS
+    SELECT strata.relation_of(source_id) AS relation, make_interval(secs => width) AS width, bucket, key, state
+    FROM strata.rollup_states
+    WHERE strata.may_read(source_id);
+
+COMMENT ON VIEW strata.anomalies IS 'Anomalies of the sources the reader may SELECT from; acknowledge and resolve them here or with the functions';
+COMMENT ON VIEW strata.rollups IS 'Rollups of the sources the reader may SELECT from; strata.rollup_value reads their state';
+COMMENT ON COLUMN strata.anomalies.anomaly_id IS 'Number of the anomaly';
+COMMENT ON COLUMN strata.anomalies.relation IS 'Attached table';
+COMMENT ON COLUMN strata.anomalies.key IS 'Key of the series';
+COMMENT ON COLUMN strata.anomalies.measure IS 'Measure that stands out';
+COMMENT ON COLUMN strata.anomalies.method IS 'Detection method';
+COMMENT ON COLUMN strata.anomalies.detector_version IS 'Version of the detector';
+COMMENT ON COLUMN strata.anomalies.severity IS 'info, warning or critical';
+COMMENT ON COLUMN strata.anomalies.started_at IS 'First reading in alarm';
+COMMENT ON COLUMN strata.anomalies.ended_at IS 'Last reading in alarm; NULL while it lasts';
+COMMENT ON COLUMN strata.anomalies.peak_at IS 'Time of the highest score';
+COMMENT ON COLUMN strata.anomalies.peak_score IS 'Highest score; 1 is the alarm line';
+COMMENT ON COLUMN strata.anomalies.peak_value IS 'Value at the highest score';
+COMMENT ON COLUMN strata.anomalies.expected IS 'Value expected there';
+COMMENT ON COLUMN strata.anomalies.lower IS 'Lower end of the usual band there';
+COMMENT ON COLUMN strata.anomalies.upper IS 'Upper end of the usual band there';
+COMMENT ON COLUMN strata.anomalies.explain IS 'Why it was raised';
+COMMENT ON COLUMN strata.anomalies.detected_at IS 'When detection first saw it';
+COMMENT ON COLUMN strata.anomalies.acknowledged_at IS 'When somebody took notice';
+COMMENT ON COLUMN strata.anomalies.acknowledged_by IS 'Who took notice';
+COMMENT ON COLUMN strata.anomalies.resolved_at IS 'When it was resolved';
+COMMENT ON COLUMN strata.anomalies.resolved_by IS 'Who resolved it';
+COMMENT ON COLUMN strata.anomalies.resolution IS 'What it turned out to be';
+COMMENT ON COLUMN strata.anomalies.metadata IS 'Free for operators';
+COMMENT ON COLUMN strata.anomalies.last_at IS 'Newest reading in alarm, also while it lasts';
+COMMENT ON COLUMN strata.anomalies.suppressed IS 'Whether it began in a maintenance window and was over when that ended';
+COMMENT ON VIEW strata.open_anomalies IS 'What is wrong now and why, the worst first: anomalies that last, are not resolved and fall into no maintenance window';
+COMMENT ON COLUMN strata.open_anomalies.anomaly_id IS 'Number of the anomaly, for strata.acknowledge_anomaly and strata.resolve_anomaly';
+COMMENT ON COLUMN strata.open_anomalies.relation IS 'Attached table';
+COMMENT ON COLUMN strata.open_anomalies.key IS 'Key of the series';
+COMMENT ON COLUMN strata.open_anomalies.measure IS 'Measure that stands out';
+COMMENT ON COLUMN strata.open_anomalies.method IS 'Detection method';
+COMMENT ON COLUMN strata.open_anomalies.severity IS 'info, warning or critical';
+COMMENT ON COLUMN strata.open_anomalies.started_at IS 'First reading in alarm';
+COMMENT ON COLUMN strata.open_anomalies.lasted IS 'From there to the newest reading in alarm';
+COMMENT ON COLUMN strata.open_anomalies.why IS 'Why it was raised, in words';
+COMMENT ON COLUMN strata.open_anomalies.acknowledged_by IS 'Who took notice';
+COMMENT ON COLUMN strata.rollups.relation IS 'Attached table';
+COMMENT ON COLUMN strata.rollups.width IS 'Width of the bucket';
+COMMENT ON COLUMN strata.rollups.bucket IS 'Start of the bucket';
+COMMENT ON COLUMN strata.rollups.key IS 'Key of the series';
+COMMENT ON COLUMN strata.rollups.state IS 'Encoded aggregates of all measures';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -708,6 +806,36 @@ STRICT VOLATILE PARALLEL UNSAFE
 SET search_path TO pg_catalog, pg_temp
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'detach_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_ext/src/detect/detectors.rs:43
+-- strata_pg::detect::detectors::drop_detector
+-- requires:
+--   detectors
+CREATE  FUNCTION "drop_detector"(
+	"relation" regclass, /* PgRelation */
+	"measure" TEXT, /* Option < & str > */
+	"method" TEXT DEFAULT 'range_novelty' /* & str */
+) RETURNS void
+VOLATILE PARALLEL UNSAFE 
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'drop_detector_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_ext/src/detect/suppress.rs:50
+-- strata_pg::detect::suppress::end_suppression
+-- requires:
+--   detectors
+CREATE  FUNCTION "end_suppression"(
+	"suppression" bigint /* i64 */
+) RETURNS void
+STRICT VOLATILE PARALLEL UNSAFE 
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'end_suppression_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -837,6 +965,48 @@ AS 'MODULE_PATHNAME', 'rollup_value_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- pg_ext/src/detect/detectors.rs:17
+-- strata_pg::detect::detectors::set_detector
+-- requires:
+--   detectors
+CREATE  FUNCTION "set_detector"(
+	"relation" regclass, /* PgRelation */
+	"measure" TEXT, /* Option < & str > */
+	"method" TEXT DEFAULT 'range_novelty', /* & str */
+	"options" jsonb DEFAULT '{}', /* JsonB */
+	"warning" double precision DEFAULT NULL, /* Option < f64 > */
+	"critical" double precision DEFAULT NULL, /* Option < f64 > */
+	"hold" interval DEFAULT NULL, /* Option < Interval > */
+	"since" timestamp with time zone DEFAULT now(), /* TimestampWithTimeZone */
+	"learn" interval DEFAULT '30 days', /* Interval */
+	"enabled" bool DEFAULT true /* bool */
+) RETURNS void
+VOLATILE PARALLEL UNSAFE 
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'set_detector_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_ext/src/detect/suppress.rs:13
+-- strata_pg::detect::suppress::suppress
+-- requires:
+--   detectors
+CREATE  FUNCTION "suppress"(
+	"relation" regclass, /* PgRelation */
+	"from" timestamp with time zone DEFAULT now(), /* TimestampWithTimeZone */
+	"to" timestamp with time zone DEFAULT 'infinity', /* TimestampWithTimeZone */
+	"keys" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < String > > */
+	"measures" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < String > > */
+	"reason" TEXT DEFAULT NULL /* Option < & str > */
+) RETURNS bigint /* i64 */
+VOLATILE PARALLEL UNSAFE 
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'suppress_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- pg_ext/src/import.rs:241
 -- strata_pg::import::take_over_archive
 -- requires:
@@ -857,7 +1027,7 @@ AS 'MODULE_PATHNAME', 'take_over_archive_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:41
+-- pg_ext/src/lib.rs:42
 -- finalize
 -- Functions are for the roles of Strata alone; the trigger runs for whoever writes to a source.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA strata FROM PUBLIC;
@@ -893,6 +1063,10 @@ GRANT EXECUTE ON FUNCTION
     strata.note_dirty(),
     strata.acknowledge_anomaly(bigint),
     strata.resolve_anomaly(bigint, text),
+    strata.set_detector(regclass, text, text, jsonb, double precision, double precision, interval, timestamptz, interval, boolean),
+    strata.drop_detector(regclass, text, text),
+    strata.suppress(regclass, timestamptz, timestamptz, text[], text[], text),
+    strata.end_suppression(bigint),
     strata.run_job(text),
     strata.alter_job(text, text, boolean),
     strata.pause_job(text),
@@ -900,7 +1074,7 @@ GRANT EXECUTE ON FUNCTION
     strata.reset_job(text)
     TO strata_operator;
 
-GRANT SELECT ON strata.anomalies, strata.rollups TO strata_reader;
+GRANT SELECT ON strata.anomalies, strata.open_anomalies, strata.rollups TO strata_reader;
 GRANT UPDATE (acknowledged_at, acknowledged_by, resolved_at, resolved_by, resolution, metadata) ON strata.anomalies TO strata_operator;
 
 COMMENT ON FUNCTION strata.note_dirty() IS 'Trigger that strata.attach installs: notes the days a transaction touches';
@@ -921,5 +1095,9 @@ COMMENT ON FUNCTION strata.alter_source(regclass, interval, interval, text, bool
 COMMENT ON FUNCTION strata.take_over_archive(regclass) IS 'Puts this database in the place of the one it is a copy of: it flushes the source and writes its archive from now on';
 COMMENT ON FUNCTION strata.acknowledge_anomaly(bigint) IS 'Notes that the caller has seen an anomaly';
 COMMENT ON FUNCTION strata.resolve_anomaly(bigint, text) IS 'Closes an anomaly with what it turned out to be';
+COMMENT ON FUNCTION strata.set_detector(regclass, text, text, jsonb, double precision, double precision, interval, timestamptz, interval, boolean) IS 'Has the job anomaly_detection watch a measure (NULL: all) of an attached table by a method, beside others; what is NULL is the method''s own. It learns from the interval before since and raises what is not over by then';
+COMMENT ON FUNCTION strata.drop_detector(regclass, text, text) IS 'Ends the watch of a measure (NULL: of all that have it) by a method; its events stay';
+COMMENT ON FUNCTION strata.suppress(regclass, timestamptz, timestamptz, text[], text[], text) IS 'Makes a maintenance window: readings are judged and learned from, but what begins in it is told to nobody unless it outlasts it; returns its number';
+COMMENT ON FUNCTION strata.end_suppression(bigint) IS 'Ends a maintenance window now';
 /* </end connected objects> */
 

@@ -12,6 +12,7 @@ use crate::snapshot::Snapshot;
 use crate::watch::{Found, Watch};
 use pgrx::datum::Interval;
 use pgrx::{IntoDatum, JsonB, PgSqlErrorCode, pg_guard, pg_sys};
+use series::detect::Method;
 use series::time::Micros;
 
 #[pg_guard]
@@ -48,6 +49,7 @@ fn no_labels() -> Failure {
 
 /// Events and, where there are labels, what became of both.
 struct Backtest {
+    method: Method,
     raised: Raised,
     labels: Vec<Label>,
     outcome: Option<Outcome>,
@@ -89,17 +91,17 @@ impl Backtest {
         let snapshot = Snapshot::take();
         let raised = raise(readings, setting, &snapshot)?;
         let Some(mut labels) = labels.read(&snapshot)? else {
-            return Ok(Self { raised, labels: Vec::new(), outcome: None });
+            return Ok(Self { method: setting.method, raised, labels: Vec::new(), outcome: None });
         };
         let (from, to) = (readings.from, pg_time::to_bound(readings.to));
         labels.retain(|label| label.start < to && from <= label.end && asked_for(label, readings.keys.as_deref()));
         let outcome = Outcome::of(&raised.spans(), &labels);
-        Ok(Self { raised, labels, outcome: Some(outcome) })
+        Ok(Self { method: setting.method, raised, labels, outcome: Some(outcome) })
     }
 
     fn put_lines(&self, result: &mut ResultSet) {
         for (i, (key, measure, found)) in self.raised.0.iter().enumerate() {
-            put_event(result, key, measure, found);
+            put_event(result, key, measure, self.method, found);
             let outcome = self.outcome.as_ref();
             result.set_text(12, outcome.map(|outcome| if outcome.hits[i] { "hit" } else { "false alarm" }));
             result.set(13, interval(outcome.and_then(|outcome| outcome.delays[i])));
@@ -154,7 +156,7 @@ fn raise(readings: &Readings, setting: &Setting, snapshot: &Snapshot) -> Result<
 }
 
 /// The columns of the view strata.anomalies that an event has of itself.
-fn put_event(result: &mut ResultSet, key: &str, measure: &str, found: &Found) {
+fn put_event(result: &mut ResultSet, key: &str, measure: &str, method: Method, found: &Found) {
     let (event, peak) = (&found.event, &found.event.peak);
     result.set_text(0, Some(key));
     result.set_text(1, Some(measure));
@@ -165,7 +167,7 @@ fn put_event(result: &mut ResultSet, key: &str, measure: &str, found: &Found) {
     for (i, number) in [peak.score, peak.value, peak.expected, peak.lower, peak.upper].into_iter().enumerate() {
         result.set_number(6 + i, number);
     }
-    result.set(11, JsonB(found.explain()).into_datum());
+    result.set(11, JsonB(found.explain(method)).into_datum());
 }
 
 fn put_score(result: &mut ResultSet, score: &Score) {

@@ -3,11 +3,13 @@
 mod array;
 mod backtest;
 mod chart;
+mod detectors;
 mod labels;
 mod outcome;
 mod plot;
 mod readings;
 mod result_set;
 mod score;
-mod setting;
+pub mod setting;
+mod suppress;
 mod table;

@@ -19,12 +19,18 @@ impl Setting {
     /// # Errors
     /// `22023` for a method that is none, options that are no flat object, and options the method refuses.
     pub fn new(method: Option<&str>, options: Option<&Value>) -> Result<Self> {
-        let method = method.map_or(Ok(Method::RangeNovelty), Method::parse).map_err(|error| refusal(error, None))?;
+        let method = method.map_or(Ok(Method::RangeNovelty), Self::method)?;
         let pairs = options.map_or_else(|| Ok(Vec::new()), pairs)?;
         let refused = |error| refusal(error, Some(method));
         let options = Options::from_pairs(pairs).map_err(refused)?;
         let new = AnyDetector::new(method, &options).map_err(refused)?;
         Ok(Self { method, options, new })
+    }
+
+    /// # Errors
+    /// `22023` for a method that is none.
+    pub fn method(name: &str) -> Result<Method> {
+        Method::parse(name).map_err(|error| refusal(error, None))
     }
 
     /// A detector that has seen nothing.
@@ -86,7 +92,8 @@ fn refusal(error: OptionError, method: Option<Method>) -> Failure {
     }
 }
 
-fn invalid(message: impl Into<String>) -> Failure {
+/// `22023`, an argument that cannot be.
+pub(super) fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message)
 }
 

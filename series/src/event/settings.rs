@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::detect::Method;
 use crate::time::{MICROS_PER_HOUR, Micros};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,7 +36,20 @@ pub enum EventSettingsError {
 }
 
 impl EventSettings {
-    pub(super) fn check(&self) -> Result<(), EventSettingsError> {
+    /// The defaults of a method. A value that may never be is critical, however little it is beyond its limit; a sensor that
+    /// is stuck or silent tells nothing of what it is there for, which is a warning at least.
+    pub fn of(method: Method) -> Self {
+        let usual = EventSettings::default();
+        match method {
+            Method::Limits => EventSettings { warning: 1.0, critical: 1.0, ..usual },
+            Method::FlatLine | Method::Gap => EventSettings { warning: 1.0, ..usual },
+            _ => usual,
+        }
+    }
+
+    /// # Errors
+    /// When the settings make no sense.
+    pub fn check(&self) -> Result<(), EventSettingsError> {
         if self.hold < 0 {
             return Err(EventSettingsError::Hold);
         }
@@ -115,6 +129,16 @@ mod tests {
         ] {
             assert!(settings.check().is_err(), "{settings:?}");
         }
+    }
+
+    #[test]
+    fn what_breaks_a_hard_limit_is_critical_and_a_stuck_sensor_at_least_a_warning() {
+        let least = |method| EventSettings::of(method).severity(1.0);
+        assert_eq!(least(Method::Limits), Severity::Critical);
+        assert_eq!(least(Method::FlatLine), Severity::Warning);
+        assert_eq!(least(Method::Gap), Severity::Warning);
+        assert_eq!(least(Method::RangeNovelty), Severity::Info);
+        assert!(Method::ALL.into_iter().all(|method| EventSettings::of(method).check().is_ok()));
     }
 
     #[test]

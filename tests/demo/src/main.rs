@@ -94,6 +94,8 @@ fn run() -> Result<()> {
     ask::daily(&mut client, &sources[0], NODES[0].id)?;
     ask::latest(&mut client)?;
     ask::open_anomalies(&mut client)?;
+    ask::events(&mut client, &sources[0])?;
+    ask::picture(&mut client, &sources[0], "NODE_010", "flow_rate")?;
     finish::resume_jobs(&mut client)?;
     ask::health(&mut client)?;
 

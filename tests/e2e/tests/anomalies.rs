@@ -128,6 +128,23 @@ fn an_event_that_somebody_took_notice_of_stays() {
 }
 
 #[test]
+fn the_water_network_comes_with_hard_limits() {
+    let database = network();
+    database.run(&format!(
+        "INSERT INTO water_infrastructure.sensor_readings (timestamp, node_id, flow_rate, pressure)
+         VALUES ({0}, 'NODE_2', -1, 4), ({0} + interval '5 min', 'NODE_2', 0, 50.5)",
+        database.day(3)
+    ));
+    database.job("anomaly_detection");
+    let found = "SELECT string_agg(concat_ws(' ', measurement_type, anomaly_type, severity, explain ->> 'text'), ', ')
+         FROM (SELECT * FROM water_infrastructure.anomalies WHERE node_id = 'NODE_2' ORDER BY measurement_type) a";
+    assert_eq!(
+        database.ask(found),
+        "flow_rate limits critical value -1 below the limit 0, pressure limits critical value 50.5 above the limit 50"
+    );
+}
+
+#[test]
 fn the_views_of_the_water_network_follow_the_jobs() {
     let database = network();
     database.job("rollup");

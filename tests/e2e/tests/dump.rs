@@ -3,12 +3,14 @@
 use strata_e2e::{Database, postgres as server, tools};
 
 /// What must be the same in the copy.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 10] = [
     "SELECT string_agg(concat_ws(' ', source_id, relation, name, time_column, key_column, measures, hot, warm, cold), E'\\n') FROM strata.sources",
     "SELECT string_agg(m::text, E'\\n' ORDER BY day) FROM strata.manifest m",
     "SELECT string_agg(concat_ws(' ', source_id, day, consumer), E'\\n' ORDER BY consumer, day) FROM strata.dirty_days",
     "SELECT string_agg(concat_ws(' ', source_id, day), E'\\n' ORDER BY day) FROM strata.dirty_log",
     "SELECT string_agg(a::text, E'\\n' ORDER BY anomaly_id) FROM strata.anomaly_events a",
+    "SELECT string_agg(d::text, E'\\n') FROM strata.detectors d",
+    "SELECT string_agg(s::text, E'\\n') FROM strata.suppressions s",
     "SELECT string_agg(concat_ws(' ', name, schedule, enabled, altered), E'\\n' ORDER BY name) FROM strata.jobs",
     "SELECT string_agg(md5(r::text), E'\\n' ORDER BY width, bucket, key) FROM strata.rollup_states r",
     "SELECT string_agg(f::text, E'\\n') FROM strata.rejected_samples f",
@@ -27,6 +29,7 @@ fn database() -> Database {
          SELECT source_id, '{}', 1, '1-{:032x}', 'archived', 1 FROM strata.sources;
          INSERT INTO strata.anomaly_events (source_id, key, measure, method, detector_version, severity, started_at, peak_at, peak_score)
          SELECT source_id, 'A', 'value', 'range_novelty', 1, 'warning', now(), now(), 2 FROM strata.sources;
+         SELECT strata.set_detector('readings', 'value', 'flat_line'), strata.suppress('readings', reason => 'repair');
          INSERT INTO strata.rejected_samples (source_id, key, time, measures, sqlstate, reason)
          SELECT source_id, 'A', now(), '{{}}', '23514', 'no' FROM strata.sources",
         database.day(1),

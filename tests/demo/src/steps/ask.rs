@@ -1,14 +1,19 @@
 use std::collections::BTreeMap;
+use std::fs;
 
 use anyhow::{Result, ensure};
 use chrono::NaiveDate;
 use postgres::Client;
-use series::time::Day;
+use series::time::{Day, MICROS_PER_DAY};
+use strata_servers::paths;
 
 use super::import::instant;
 use crate::data::Source;
 use crate::report::{self, count};
 use crate::table;
+
+/// In a picture.
+const SHOWN_DAYS: i64 = 5;
 
 /// One query over the whole period and all tiers: every row counts once, on every day.
 pub fn totals(client: &mut Client, source: &Source) -> Result<()> {
@@ -100,22 +105,56 @@ pub fn latest(client: &mut Client) -> Result<()> {
     Ok(())
 }
 
-/// Anomalies that go on.
+/// What is wrong now, and why.
 pub fn open_anomalies(client: &mut Client) -> Result<()> {
     let rows = client.query(
-        "SELECT relation::text, key, measure::text, severity, to_char(started_at, 'YYYY-MM-DD HH24:MI'), round(peak_score::numeric, 2)::text,
-                peak_value::text
-         FROM strata.anomalies WHERE ended_at IS NULL ORDER BY started_at",
+        "SELECT relation::text, key, measure, severity, to_char(started_at, 'YYYY-MM-DD HH24:MI'), why
+         FROM strata.open_anomalies",
         &[],
     )?;
-    let shown = "SELECT relation, key, measure, severity, started_at, peak_score, peak_value\n FROM strata.anomalies WHERE ended_at IS NULL;";
-    table::print(
-        shown,
-        &["relation", "key", "measure", "severity", "started_at", "peak_score", "peak_value"],
-        &rows,
-        10,
-    );
+    let shown = "SELECT relation, key, measure, severity, started_at, why FROM strata.open_anomalies;";
+    table::print(shown, &["relation", "key", "measure", "severity", "started_at", "why"], &rows, 12);
     Ok(())
+}
+
+/// What was critical in the last month.
+pub fn events(client: &mut Client, source: &Source) -> Result<()> {
+    let shown = format!(
+        "SELECT key, measure, method, started_at, ended_at, explain ->> 'text' AS why\n FROM strata.anomalies WHERE relation = '{}'::regclass\n   AND severity = 'critical' AND started_at > now() - interval '30 days' AND resolved_at IS NULL ORDER BY started_at;",
+        source.table
+    );
+    let rows = client.query(
+        "SELECT key, measure::text, method, to_char(started_at, 'YYYY-MM-DD HH24:MI'), to_char(ended_at, 'YYYY-MM-DD HH24:MI'),
+                explain ->> 'text'
+         FROM strata.anomalies
+         WHERE relation = $1::text::regclass AND severity = 'critical' AND started_at > now() - interval '30 days'
+           AND resolved_at IS NULL
+         ORDER BY started_at",
+        &[&source.table],
+    )?;
+    ensure!(!rows.is_empty(), "no event is critical");
+    table::print(&shown, &["key", "measure", "method", "started_at", "ended_at", "why"], &rows, 24);
+    Ok(())
+}
+
+/// Draws one measure of a node over the last days of the data; says where the picture is.
+pub fn picture(client: &mut Client, source: &Source, key: &str, measure: &str) -> Result<()> {
+    let path = paths::target().join(format!("demo/{key}_{measure}.svg"));
+    let title = format!("SELECT strata.plot_anomalies('{}', '{key}', '{measure}', …)", source.table);
+    report::step(&title, |_| {
+        let to = source.rows.last().map_or(0, |row| row.time);
+        let svg: String = client
+            .query_one(
+                "SELECT strata.plot_anomalies($1::text::regclass, $2, $3, $4, $5, 'seasonal')",
+                &[&source.table, &key, &measure, &instant(to - SHOWN_DAYS * MICROS_PER_DAY), &instant(to)],
+            )?
+            .get(0);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(&path, &svg)?;
+        Ok(format!("{} ({} bytes)", path.strip_prefix(paths::project()).unwrap_or(&path).display(), svg.len()))
+    })
 }
 
 /// The state of every component.

@@ -29,9 +29,9 @@ impl EventKind {
         }
     }
 
-    /// Whether the values themselves are unusual, so that a detector of values can find it.
-    pub fn shows_in_values(self) -> bool {
-        matches!(self, EventKind::Leak | EventKind::Burst | EventKind::StuckSensor)
+    /// Whether something is wrong that detection can find: late data are right once they are there.
+    pub fn is_wrong(self) -> bool {
+        self != EventKind::LateData
     }
 }
 
