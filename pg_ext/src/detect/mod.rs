@@ -3,6 +3,7 @@
 mod array;
 mod backtest;
 mod chart;
+mod joint;
 mod labels;
 mod outcome;
 mod plot;
