@@ -115,7 +115,7 @@ fn in_alarm(judgement: &Judgement) -> f64 {
     100.0 * rows.iter().filter(|(alarm, _)| *alarm).count() as f64 / rows.len() as f64
 }
 
-/// Beside a timer that tells a change at every end of a window, blindly.
+/// Beside a timer that tells a change every 60 seconds, whatever the sensors say.
 fn change_points(judged: &[(&Recording, &Judgement)]) -> [Figure; 2] {
     let (mut detector, mut timer) = (ChangePoints::default(), ChangePoints::default());
     for (recording, judgement) in judged {
@@ -126,7 +126,7 @@ fn change_points(judged: &[(&Recording, &Judgement)]) -> [Figure; 2] {
         timer.add(seconds, labels, &ticks(seconds));
     }
     let figure = |what: &str, unit, strata, peer, must| Figure {
-        figure: format!("SKAB change points, {what} (peer: blind timer)"),
+        figure: format!("SKAB change points, {what} (peer: a timer every 60 s)"),
         unit,
         strata,
         peer: Some(peer),
