@@ -56,7 +56,7 @@ impl Table {
     ) -> Result<Self> {
         // SAFETY: a detoasted array stays where it is through the call, and is read as the type it has.
         let (dimensions, values) = unsafe {
-            let datum = (&(*fcinfo).args.as_ptr().add(number).read()).value;
+            let datum = (*fcinfo).args.as_ptr().add(number).read().value;
             let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
             let dimensions = RawArray::from_ptr(NonNull::new_unchecked(array)).dims().to_vec();
             (dimensions, Array::<f64>::from_datum(pg_sys::Datum::from(array), false).expect("the argument is not NULL"))
