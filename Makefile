@@ -42,7 +42,7 @@ bench-hot-instructions: setup ## the same in instructions under callgrind; fails
 	@cargo run --quiet --release --package strata-hot-bench --bin instructions
 
 DATA ?= tests/data
-bench-detect: setup ## judge DATA/nab/data and measure detection; writes target/bench/nab and target/bench/detect.json
+bench-detect: setup ## judge DATA/nab/data and DATA/skab, and measure detection; writes target/bench/{nab,skab} and target/bench/detect.json
 	@tests/setup/build.sh release 17
 	@STRATA_PG=17 DATA="$(abspath $(DATA))" cargo bench --quiet --package strata-e2e --bench detect
 

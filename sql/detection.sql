@@ -46,3 +46,37 @@ CREATE FUNCTION strata.backtest_score(relation regclass, "from" timestamptz, "to
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'strata_backtest_score';
 COMMENT ON FUNCTION strata.backtest_score(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval) IS 'Precision, recall, F1 and detection delay of what strata.backtest raises, against labels';
+
+CREATE FUNCTION strata.detect_joint(times timestamptz[], "values" double precision[], training integer,
+        options jsonb DEFAULT '{}')
+    RETURNS TABLE ("time" timestamptz, score double precision, is_anomaly boolean,
+        change_score double precision, is_change boolean,
+        reason text, sensor integer, reason_value double precision, reason_lower double precision,
+        reason_upper double precision, expected double precision, change_sensor integer)
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 10000 SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'strata_detect_joint';
+COMMENT ON FUNCTION strata.detect_joint(timestamptz[], double precision[], integer, jsonb) IS 'Judges several sensors together: values has a row per time and a column per sensor, the first rows are the training; sensors count from 1';
+
+CREATE FUNCTION strata.detect_anomalies_joint(relation regclass, "from" timestamptz, "to" timestamptz,
+        keys text[] DEFAULT NULL, measures text[] DEFAULT NULL, "by" text DEFAULT 'key',
+        training interval DEFAULT NULL, training_rows integer DEFAULT NULL, options jsonb DEFAULT '{}',
+        step interval DEFAULT NULL, hold integer DEFAULT 0, model text DEFAULT NULL)
+    RETURNS TABLE ("time" timestamptz, key text, score double precision, is_anomaly boolean,
+        change_score double precision, is_change boolean,
+        reason text, reason_key text, reason_measure text, reason_value double precision, reason_lower double precision,
+        reason_upper double precision, expected double precision, change_key text, change_measure text)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10000 SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'strata_detect_anomalies_joint';
+COMMENT ON FUNCTION strata.detect_anomalies_joint(regclass, timestamptz, timestamptz, text[], text[], text, interval, integer, jsonb, interval, integer, text) IS 'Judges measures of an attached table together over all tiers, those of each key or of all keys; the detectors are fitted to the interval before the range, to its first rows, or come from a stored model';
+
+CREATE FUNCTION strata.train_joint(relation regclass, name text, "from" timestamptz, "to" timestamptz,
+        keys text[] DEFAULT NULL, measures text[] DEFAULT NULL, "by" text DEFAULT 'key', options jsonb DEFAULT '{}',
+        step interval DEFAULT NULL, hold integer DEFAULT 0) RETURNS integer
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'strata_train_joint';
+COMMENT ON FUNCTION strata.train_joint(regclass, text, timestamptz, timestamptz, text[], text[], text, jsonb, interval, integer) IS 'Fits joint models to the rows of a range and keeps them under a name, in the place of those it had; returns how many';
+
+CREATE FUNCTION strata.refit_joint(name text, "to" timestamptz DEFAULT now()) RETURNS integer
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'strata_refit_joint';
+COMMENT ON FUNCTION strata.refit_joint(text, timestamptz) IS 'Fits the joint models of a name anew to a range of the same length that ends at the given time; returns how many, the others stay as they are';

@@ -8,7 +8,7 @@ use crate::query::argument;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::{Array, JsonB, PgSqlErrorCode, check_for_interrupts, pg_guard, pg_sys};
 
-const BETWEEN_INTERRUPTS: usize = 4096;
+pub const BETWEEN_INTERRUPTS: usize = 4096;
 
 #[pg_guard]
 #[unsafe(no_mangle)]
@@ -55,13 +55,13 @@ fn detect(
     Ok(())
 }
 
-fn missing_time(at: usize) -> Failure {
+pub fn missing_time(at: usize) -> Failure {
     Failure::new(PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED, format!("element {} of times is NULL", at + 1))
         .detail("A value may be missing, the time of a reading may not.")
         .hint("Leave such readings out of both arrays: array_agg(…) FILTER (WHERE time IS NOT NULL).")
 }
 
-fn infinite_time(at: usize) -> Failure {
+pub fn infinite_time(at: usize) -> Failure {
     Failure::new(PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW, format!("element {} of times is infinite", at + 1))
         .detail("A reading belongs to a moment.")
         .hint("Leave such readings out of both arrays: array_agg(…) FILTER (WHERE isfinite(time)).")

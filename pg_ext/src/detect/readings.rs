@@ -21,6 +21,14 @@ pub struct Readings {
     pub to: TimestampWithTimeZone,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Series after series.
+    KeyTime,
+    /// All series together.
+    TimeKey,
+}
+
 /// One row of the table, valid while it is handed over.
 pub struct Row<'a> {
     pub key: &'a str,
@@ -45,21 +53,40 @@ impl Readings {
             let source = Source::of_relation(relation).or_raise();
             let measures = checked_measures(&source, argument(fcinfo, 4)).or_raise();
             let keys = argument(fcinfo, 3);
-            let (first, from) = (from, pg_time::from_bound(from));
-            let learn_from = if learn > 0 { pg_time::timestamptz(from.saturating_sub(learn)) } else { first };
-            Some(Self { source, measures, keys, learn_from, from, to })
+            Some(Self::new(source, measures, keys, (from, to), learn))
         }
+    }
+
+    /// Readings of `[from, to)` and of the time `before` it, in microseconds.
+    pub fn new(
+        source: Source,
+        measures: Vec<String>,
+        keys: Option<Vec<String>>,
+        (from, to): (TimestampWithTimeZone, TimestampWithTimeZone),
+        before: Micros,
+    ) -> Self {
+        let (first, from) = (from, pg_time::from_bound(from));
+        let learn_from = if before > 0 { pg_time::timestamptz(from.saturating_sub(before)) } else { first };
+        Self { source, measures, keys, learn_from, from, to }
     }
 
     /// Hands over the rows of all tiers, ordered by key and time, as the caller of the function may read them.
     ///
     /// # Errors
     /// Those of `strata.rows` and of `each`.
-    pub fn each(&self, snapshot: &Snapshot, mut each: impl FnMut(Row) -> Result<()>) -> Result<()> {
+    pub fn each(&self, snapshot: &Snapshot, each: impl FnMut(Row) -> Result<()>) -> Result<()> {
+        self.each_in(Order::KeyTime, snapshot, each)
+    }
+
+    /// The same in the order asked for.
+    ///
+    /// # Errors
+    /// As those of [`Readings::each`].
+    pub fn each_in(&self, order: Order, snapshot: &Snapshot, mut each: impl FnMut(Row) -> Result<()>) -> Result<()> {
         let mut values = vec![None; self.measures.len()];
         let mut outcome = Ok(());
         snapshot.select(
-            &self.statement(),
+            &self.statement(order),
             &[self.learn_from.into(), self.to.into(), self.keys.clone().into()],
             |view| {
                 let Some(time) = view.raw_timestamptz(1).and_then(pg_time::micros_of_raw) else { return Ok(()) };
@@ -73,15 +100,17 @@ impl Readings {
     }
 
     /// The order of bytes, because a collation may hold different keys for equal and mix their readings.
-    fn statement(&self) -> String {
+    fn statement(&self, order: Order) -> String {
         let measures: String =
             self.measures.iter().map(|measure| format!(", r.{}::float8", quote::ident(measure))).collect();
+        let (time, key, table) = (self.source.time(), self.source.key(), &self.source.table);
+        let by_key = format!("r.{key}::text COLLATE \"C\"");
+        let order = match order {
+            Order::KeyTime => format!("{by_key}, r.{time}"),
+            Order::TimeKey => format!("r.{time}, {by_key}"),
+        };
         format!(
-            "SELECT r.{time}, r.{key}::text{measures} FROM strata.rows(NULL::{table}, $1, $2, $3) r
-             ORDER BY r.{key}::text COLLATE \"C\", r.{time}",
-            time = self.source.time(),
-            key = self.source.key(),
-            table = self.source.table,
+            "SELECT r.{time}, r.{key}::text{measures} FROM strata.rows(NULL::{table}, $1, $2, $3) r ORDER BY {order}"
         )
     }
 }

@@ -36,6 +36,10 @@ impl ResultSet {
         }
     }
 
+    pub fn columns(&self) -> usize {
+        self.values.len()
+    }
+
     /// Sets a column of the row at hand, counted from 0. A column keeps its value until it is set again; memory that the
     /// datum points to must live as long.
     pub fn set(&mut self, column: usize, datum: Option<pg_sys::Datum>) {
@@ -73,7 +77,7 @@ impl ResultSet {
     }
 
     /// A reason's name as text, made once: there are few, and many readings may have them.
-    fn code(&mut self, code: &'static str) -> pg_sys::Datum {
+    pub fn code(&mut self, code: &'static str) -> pg_sys::Datum {
         if let Some((_, datum)) = self.reasons.iter().find(|(known, _)| *known == code) {
             return *datum;
         }

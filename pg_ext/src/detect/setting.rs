@@ -39,7 +39,11 @@ impl Setting {
     }
 }
 
-fn pairs(options: &Value) -> Result<Vec<(&str, String)>> {
+/// The members of a flat JSON object as texts, without those that are null.
+///
+/// # Errors
+/// `22023` for anything else.
+pub fn pairs(options: &Value) -> Result<Vec<(&str, String)>> {
     let Value::Object(members) = options else {
         return Err(invalid("options must be a JSON object")
             .detail(format!("They are {}.", kind(options)))
@@ -93,7 +97,7 @@ fn refusal(error: OptionError, method: Option<Method>) -> Failure {
 }
 
 /// `22023`, an argument that cannot be.
-pub(super) fn invalid(message: impl Into<String>) -> Failure {
+pub fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message)
 }
 

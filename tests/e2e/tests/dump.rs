@@ -3,7 +3,7 @@
 use strata_e2e::{Database, postgres as server, tools};
 
 /// What must be the same in the copy.
-const KEPT: [&str; 10] = [
+const KEPT: [&str; 11] = [
     "SELECT string_agg(concat_ws(' ', source_id, relation, name, time_column, key_column, measures, hot, warm, cold), E'\\n') FROM strata.sources",
     "SELECT string_agg(m::text, E'\\n' ORDER BY day) FROM strata.manifest m",
     "SELECT string_agg(concat_ws(' ', source_id, day, consumer), E'\\n' ORDER BY consumer, day) FROM strata.dirty_days",
@@ -14,6 +14,7 @@ const KEPT: [&str; 10] = [
     "SELECT string_agg(concat_ws(' ', name, schedule, enabled, altered), E'\\n' ORDER BY name) FROM strata.jobs",
     "SELECT string_agg(md5(r::text), E'\\n' ORDER BY width, bucket, key) FROM strata.rollup_states r",
     "SELECT string_agg(f::text, E'\\n') FROM strata.rejected_samples f",
+    "SELECT string_agg(md5(j::text), E'\\n' ORDER BY name, key) FROM strata.joint_models j",
 ];
 
 fn database() -> Database {
@@ -30,6 +31,10 @@ fn database() -> Database {
          INSERT INTO strata.anomaly_events (source_id, key, measure, method, detector_version, severity, started_at, peak_at, peak_score)
          SELECT source_id, 'A', 'value', 'range_novelty', 1, 'warning', now(), now(), 2 FROM strata.sources;
          SELECT strata.set_detector('readings', 'value', 'flat_line'), strata.suppress('readings', reason => 'repair');
+         INSERT INTO strata.joint_models (source_id, name, version, sensor_keys, measures, options, hold,
+                                          trained_from, trained_to, trained_rows, model)
+         SELECT source_id, 'network', 1, '{{A}}', '{{value}}', '{{}}', 0, now() - interval '1 day', now(), 100, 'model'
+         FROM strata.sources;
          INSERT INTO strata.rejected_samples (source_id, key, time, measures, sqlstate, reason)
          SELECT source_id, 'A', now(), '{{}}', '23514', 'no' FROM strata.sources",
         database.day(1),

@@ -19,6 +19,7 @@ pub enum Must {
     /// So many times the peer's at least.
     Times(f64),
     AtMost(f64),
+    AtLeast(f64),
     /// Told, not judged.
     Nothing,
 }
@@ -32,13 +33,14 @@ impl Figure {
         match self.must {
             Must::Times(times) => Some(self.ratio().is_some_and(|ratio| ratio >= times)),
             Must::AtMost(most) => Some(self.strata <= most),
+            Must::AtLeast(least) => Some(self.strata >= least),
             Must::Nothing => None,
         }
     }
 
     fn must(&self) -> Option<f64> {
         match self.must {
-            Must::Times(number) | Must::AtMost(number) => Some(number),
+            Must::Times(number) | Must::AtMost(number) | Must::AtLeast(number) => Some(number),
             Must::Nothing => None,
         }
     }
@@ -47,19 +49,20 @@ impl Figure {
 /// Prints the table and writes `target/bench/<file>`.
 pub fn print_and_write(file: &str, figures: &[Figure]) {
     println!(
-        "{:<56} {:>7} {:>12} {:>10} {:>8} {:>8} {:>5}",
-        "figure", "unit", "strata", "plain SQL", "ratio", "must", "holds"
+        "{:<64} {:>7} {:>12} {:>10} {:>8} {:>8} {:>5}",
+        "figure", "unit", "strata", "peer", "ratio", "must", "holds"
     );
     let number = |number: Option<f64>| number.map_or_else(String::new, short);
     for figure in figures {
         let must = match figure.must {
             Must::Times(times) => format!(">= {times}x"),
             Must::AtMost(most) => format!("<= {most}"),
+            Must::AtLeast(least) => format!(">= {least}"),
             Must::Nothing => String::new(),
         };
         let holds = figure.holds().map_or("", |holds| if holds { "yes" } else { "NO" });
         println!(
-            "{:<56} {:>7} {:>12} {:>10} {:>8} {must:>8} {holds:>5}",
+            "{:<64} {:>7} {:>12} {:>10} {:>8} {must:>8} {holds:>5}",
             figure.figure,
             figure.unit,
             short(figure.strata),

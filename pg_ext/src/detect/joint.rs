@@ -1,0 +1,12 @@
+//! The joint detector in SQL: over arrays, over attached tables, and from stored models.
+
+mod align;
+mod array;
+mod fit;
+mod flow;
+mod options;
+mod result;
+mod sensors;
+mod stored;
+mod table;
+mod train;
