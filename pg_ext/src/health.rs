@@ -3,6 +3,7 @@
 use crate::as_user::AsUser;
 use crate::failure::{Failure, OrRaise, Result};
 use crate::interrupts::BackendWait;
+use crate::quote;
 use crate::source::Source;
 use crate::{manifest, tiers, workers};
 use bridge::hot::HotClient;
@@ -93,28 +94,31 @@ fn redis(sources: &[Source]) -> Result<Vec<Line>> {
     };
     let mut lines = vec![line("redis", OK, format!("{} answers", client.address()), None)];
     lines.extend(warnings.into_iter().map(|warning| line("redis", WARNING, warning, None)));
-    for source in sources.iter().filter(|source| source.hot.is_some()) {
-        lines.push(pending(&client, source));
-    }
+    lines.extend(sources.iter().filter_map(|source| pending(&client, source)));
     Ok(lines)
 }
 
-fn pending(client: &HotClient, source: &Source) -> Line {
+/// Nothing to say of a source without a hot tier that Redis has no samples of.
+fn pending(client: &HotClient, source: &Source) -> Option<Line> {
     let component = format!("hot tier of {}", source.name);
-    match BackendWait.wait("asking Redis for a source", client.info_source(&source.name)) {
-        Err(error) => failed(&component, error.into()),
-        Ok(info) => {
-            let hot = source.hot.unwrap_or(i64::MAX);
-            let age = info.oldest_pending.map_or(0, |oldest| chrono::Utc::now().timestamp_micros() - oldest);
-            let detail =
-                format!("{} series, {} samples, {} not yet in the table", info.series, info.samples, info.pending);
-            if age > hot {
-                line(component, WARNING, detail, Some("The flush is behind: see strata.job_status."))
-            } else {
-                line(component, OK, detail, None)
-            }
-        }
-    }
+    let info = match BackendWait.wait("asking Redis for a source", client.info_source(&source.name)) {
+        Ok(info) => info,
+        Err(error) => return Some(failed(&component, error.into())),
+    };
+    let detail = format!("{} series, {} samples, {} not yet in the table", info.series, info.samples, info.pending);
+    let Some(hot) = source.hot else {
+        let hint = format!(
+            "The source takes no samples from Redis, so nobody flushes them. SELECT strata.alter_source({}, hot => '24 hours'); has them flushed.",
+            quote::literal(&source.table)
+        );
+        return (info.pending > 0).then(|| line(component, WARNING, detail, Some(&hint)));
+    };
+    let age = info.oldest_pending.map_or(0, |oldest| chrono::Utc::now().timestamp_micros() - oldest);
+    Some(if age > hot {
+        line(component, WARNING, detail, Some("The flush is behind: see strata.job_status."))
+    } else {
+        line(component, OK, detail, None)
+    })
 }
 
 fn bigquery(sources: &[Source]) -> Line {
