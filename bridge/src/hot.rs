@@ -6,20 +6,25 @@
 
 mod ack;
 mod add;
+mod anomalies;
 mod breaker;
 mod client;
 mod config;
 mod error;
+mod fill;
 mod info;
 mod latest;
 mod pending;
 mod reply;
 mod time_arg;
+mod watch;
 
 pub use add::{AddReport, NewSample, RefusedSample};
+pub use anomalies::HotAnomaly;
 pub use client::HotClient;
 pub use config::HotConfig;
 pub use error::{HotError, HotErrorKind};
 pub use info::{ModuleInfo, SourceInfo};
 pub use latest::LatestSample;
 pub use pending::{Pending, PendingSeries};
+pub use watch::WatchState;
