@@ -21,7 +21,7 @@ use series::detect::Method;
 use series::time::{Day, Micros};
 use std::collections::{BTreeMap, HashMap};
 
-const METHOD: Method = Method::RangeNovelty;
+pub const METHOD: Method = Method::RangeNovelty;
 
 pub fn detect(source: &Source) -> Result<JobOutcome> {
     transaction("strata: anomaly detection", || detect_source(source).map_err(JobError::from))

@@ -4,7 +4,7 @@ use super::job_lock::JobLock;
 use super::kind::JobKind;
 use super::outcome::{JobError, JobOutcome};
 use super::schedule::{Schedule, retry_delay};
-use super::{process, settings};
+use super::{process, settings, wake_at_commit};
 use crate::pg_time::{micros, timestamptz};
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::{PgSqlErrorCode, Spi};
@@ -71,6 +71,17 @@ pub fn set_next_run(job_id: i32, next: Option<Micros>) -> Result<(), JobError> {
         client.update(sql, None, &[job_id.into(), next.map(timestamptz).into()])?;
         Ok(())
     })
+}
+
+/// Has an enabled job run as soon as the transaction at hand has committed, instead of when its schedule says.
+pub fn make_due(kind: JobKind) -> Result<(), JobError> {
+    Spi::connect_mut(|client| {
+        let sql = "UPDATE strata.jobs SET next_run_at = clock_timestamp()
+                   WHERE name = $1 AND enabled AND next_run_at > clock_timestamp()";
+        client.update(sql, None, &[kind.as_str().into()]).map(|_| ())
+    })?;
+    wake_at_commit::wake_database();
+    Ok(())
 }
 
 /// Records that a run of the job is about to start. `None` if the job runs already.
