@@ -203,7 +203,7 @@ fn define_hot_detection() {
         c"Whether Redis judges samples as they come.",
         c"It goes on from the states of the job anomaly_detection, which hands them over; off ends the watch with its next run.",
         &HOT_DETECTION,
-        GucContext::Sighup,
+        GucContext::Suset,
         GucFlags::default(),
     );
 }

@@ -36,6 +36,7 @@ fn lines() -> Result<Vec<Line>> {
     for source in &sources {
         lines.push(table(source)?);
     }
+    lines.extend(dropped_tables()?);
     Ok(lines)
 }
 
@@ -216,6 +217,36 @@ fn table(source: &Source) -> Result<Line> {
         ));
     }
     Ok(line(component, OK, format!("table {}", source.table), None))
+}
+
+/// A source of a dropped table is none to the jobs, and its archive may be all that is left of it.
+fn dropped_tables() -> Result<Vec<Line>> {
+    Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT s.name, (SELECT count(*) FROM strata.manifest m WHERE m.source_id = s.source_id), s.cold
+             FROM strata.sources s WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = s.relation) ORDER BY s.source_id",
+            None,
+            &[],
+        )?;
+        let mut lines = Vec::new();
+        for row in rows {
+            let component = format!("source {}", row.get::<String>(1)?.unwrap_or_default());
+            let days = row.get::<i64>(2)?.unwrap_or(0);
+            let archive = row.get::<String>(3)?.filter(|_| days > 0);
+            let (detail, hint) = match archive {
+                Some(archive) => (
+                    format!("its table was dropped; {days} days are in {archive}"),
+                    "Attach a table with the same columns, name and cold in its place: strata.rows and strata.restore find the days again.",
+                ),
+                None => (
+                    "its table was dropped".to_owned(),
+                    "The job cleanup forgets it, unless the table had refused samples.",
+                ),
+            };
+            lines.push(line(component, WARNING, detail, Some(hint)));
+        }
+        Ok(lines)
+    })
 }
 
 fn select_text(sql: &str) -> Result<Option<String>> {

@@ -2,6 +2,7 @@
 
 mod change;
 mod checks;
+mod dropped;
 
 use crate::as_user::AsUser;
 use crate::failure::{Failure, OrRaise, Result};
@@ -72,7 +73,10 @@ impl Request<'_> {
             None => relation_base_name(self.relation)?,
         };
         check_name(&name)?;
-        let id = self.insert(&name, &measures)?;
+        let id = match dropped::take_over(&self, &name, &measures)? {
+            Some(id) => id,
+            None => self.insert(&name, &measures)?,
+        };
         install_triggers(&table, id, self.time_column, self.key_column)?;
         mark_all_days(self.relation, id, self.time_column)?;
         if self.cold.is_some() {
