@@ -73,7 +73,9 @@ impl Request<'_> {
             None => relation_base_name(self.relation)?,
         };
         check_name(&name)?;
-        let id = match dropped::take_over(&self, &name, &measures)? {
+        let taken_over = dropped::take_over(&self, &name, &measures)?;
+        check_cold(self.relation, self.cold)?;
+        let id = match taken_over {
             Some(id) => id,
             None => self.insert(&name, &measures)?,
         };
@@ -129,7 +131,6 @@ impl Request<'_> {
             return Err(Failure::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "warm is shorter than hot")
                 .detail("A day would leave the table while Redis still holds samples of it."));
         }
-        check_cold(self.relation, self.cold)?;
         if self.drop_archived && self.cold.is_none() {
             return Err(Failure::new(
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,

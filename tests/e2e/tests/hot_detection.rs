@@ -38,8 +38,8 @@ fn add(sensors: &mut Sensors, name: &str, time: i64, value: f64) -> f64 {
     if !value.is_nan() {
         command.arg("value").arg(value);
     }
-    let (_, score): (String, String) = command.query(sensors.connection()).unwrap();
-    score.parse().unwrap()
+    let (_, score): (String, Option<f64>) = command.query(sensors.connection()).unwrap();
+    score.unwrap_or(f64::NAN)
 }
 
 /// The scores that SQL gives, of every reading with a value.

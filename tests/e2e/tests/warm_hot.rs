@@ -114,7 +114,7 @@ fn a_source_that_was_attached_with_rows_is_filled_from_its_newest_row() {
     database.run(&format!(
         "INSERT INTO readings SELECT {} + i * interval '1 hour', 'A', i FROM generate_series(1, 72) i;
          INSERT INTO readings VALUES ('infinity', 'A', 1), ('-infinity', 'A', 1), ({d}, 'none', NULL),
-             ({d}, 'infinite', 'Infinity'), ({d}, 'bad key ' || chr(10), 1)",
+             ({d}, 'infinite', 'Infinity'), ({d}, '', 1)",
         database.day(40),
         d = database.day(37),
     ));
