@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use series::time::MICROS_PER_MINUTE;
 use strata_e2e::sensors::milliseconds;
 use strata_e2e::stack::builder;
-use strata_e2e::{Database, Sensors};
+use strata_e2e::{Database, Sensors, eventually};
 use strata_servers::{Postgres, RedisServer, redis_kind};
 
 const STEP: i64 = 5 * MICROS_PER_MINUTE;
@@ -170,6 +170,36 @@ fn redis_goes_on_from_the_job_and_an_alarm_becomes_one_event_after_the_flush() {
     add(&mut sensors, &database.name, start + (stored + 200) * STEP, value(stored + 200));
     database.job("flush");
     assert_eq!(database.ask(due), "false", "a flush without alarms lets the job wait");
+}
+
+#[test]
+fn an_alarm_is_an_event_soon_after_its_flush_without_waiting_for_the_schedule() {
+    let redis = &servers().1;
+    let postgres = builder()
+        .durable(false)
+        .conf("strata.redis_url", &redis.url())
+        .conf("strata.scheduler_enabled", "on")
+        .start()
+        .unwrap();
+    let database = attached(&postgres);
+    database.run("SELECT strata.alter_job(name, enabled => name = 'anomaly_detection') FROM strata.jobs");
+    let mut sensors = Sensors::of(redis, &database);
+    let (start, stored) = (database.midnight(14), 13 * 288 + 72);
+    let all = values(0..stored + 12, stored);
+    insert(&database, start, &all[..stored as usize]);
+    database.job("warm_hot");
+    database.job("anomaly_detection");
+    for n in stored..stored + 12 {
+        add(&mut sensors, &database.name, start + n * STEP, all[n as usize]);
+    }
+    assert!(database.count("SELECT count(*) FROM strata.hot_anomalies('readings')") > 0);
+    let event = format!(
+        "SELECT count(*) FROM strata.anomalies WHERE started_at = 'epoch'::timestamptz + {} * interval '1 us'",
+        start + stored * STEP
+    );
+    assert_eq!(database.count(&event), 0);
+    database.job("flush");
+    eventually("the scheduler runs the detection", || database.count(&event) == 1);
 }
 
 #[test]

@@ -146,6 +146,20 @@ fn filling_is_refused_to_those_who_may_not_read_the_table_and_where_there_is_no_
 }
 
 #[test]
+fn a_fill_that_waits_for_redis_can_be_cancelled() {
+    let servers = Servers::without_persistence();
+    let (database, _, _) = flushed(&servers);
+    servers.redis.freeze();
+    let start = std::time::Instant::now();
+    let refusal = database.refusal(
+        "SET strata.redis_timeout = '10 min'; SET statement_timeout = '500 ms'; SELECT strata.warm_hot('readings')",
+    );
+    assert_eq!(refusal.sqlstate, "57014", "{refusal:?}");
+    assert!(start.elapsed() < std::time::Duration::from_millis(2_000), "{:?}", start.elapsed());
+    servers.redis.thaw();
+}
+
+#[test]
 fn health_names_samples_that_wait_for_a_source_without_a_hot_tier() {
     let (database, mut sensors, _) = flushed(servers());
     let line = "SELECT string_agg(status || ': ' || detail || coalesce(' ' || hint, ''), '; ') FROM strata.health()
