@@ -15,6 +15,7 @@ GRANT EXECUTE ON FUNCTION
     strata.backtest_score(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval),
     strata.plot_anomalies(regclass, text, text, timestamptz, timestamptz, text, jsonb, interval),
     strata.health(),
+    strata.hot_anomalies(regclass),
     strata.rollup_value(bytea, integer, text),
     strata.may_read(integer),
     strata.relation_of(integer),
@@ -31,6 +32,7 @@ GRANT EXECUTE ON FUNCTION
     strata.detach(regclass, boolean),
     strata.alter_source(regclass, interval, interval, text, boolean, text[]),
     strata.take_over_archive(regclass),
+    strata.warm_hot(regclass, interval),
     strata.note_dirty(),
     strata.acknowledge_anomaly(bigint),
     strata.resolve_anomaly(bigint, text),
@@ -55,6 +57,8 @@ COMMENT ON FUNCTION strata.rows(anyelement, timestamptz, timestamptz, text[]) IS
 COMMENT ON FUNCTION strata.latest(anyelement, text[]) IS 'The newest reading of each key, out of Redis and the table';
 COMMENT ON FUNCTION strata.buckets(regclass, interval, timestamptz, timestamptz, text[], text[], double precision[]) IS 'Aggregates per bucket, key and measure over all tiers';
 COMMENT ON FUNCTION strata.explain(regclass, timestamptz, timestamptz, text[]) IS 'Which tier answers which part of a range, with which statement, and what BigQuery would read';
+COMMENT ON FUNCTION strata.warm_hot(regclass, interval) IS 'Gives Redis the newest samples of an attached table, as the job warm_hot does after a start of Redis; returns how many it did not have';
+COMMENT ON FUNCTION strata.hot_anomalies(regclass) IS 'Alarms of samples that are in Redis only; an event in strata.anomalies follows once they are flushed';
 COMMENT ON FUNCTION strata.health() IS 'State of every component, with what to do where it is not ok';
 COMMENT ON FUNCTION strata.plot_anomalies(regclass, text, text, timestamptz, timestamptz, text, jsonb, interval) IS 'One measure of one series as an SVG: values, expected values, band, scores and events; learns from the readings of the interval before it';
 COMMENT ON FUNCTION strata.rollup_value(bytea, integer, text) IS 'One aggregate (avg, min, max, sum, count, stddev, first, last, rate, pNN) of the measure with that number, counted from 1, out of a rollup state';

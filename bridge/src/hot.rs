@@ -6,19 +6,23 @@
 
 mod ack;
 mod add;
+mod anomalies;
 mod breaker;
 mod client;
 mod cluster;
 mod config;
 mod error;
+mod fill;
 mod info;
 mod latest;
 mod pending;
 mod reply;
 mod time_arg;
 mod totals;
+mod watch;
 
 pub use add::{AddReport, NewSample, RefusedSample};
+pub use anomalies::HotAnomaly;
 pub use client::HotClient;
 pub use config::HotConfig;
 pub use error::{HotError, HotErrorKind};
@@ -26,3 +30,4 @@ pub use info::{ModuleInfo, SourceInfo};
 pub use latest::LatestSample;
 pub use pending::{Pending, PendingSeries};
 pub use totals::{MeasureTotals, SourceTotals, TotalsEnd};
+pub use watch::WatchState;

@@ -27,6 +27,7 @@ static ON_TIER_ERROR: GucSetting<OnTierError> = GucSetting::<OnTierError>::new(O
 static FLUSH_BATCH: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static DROP_LOCK_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(5_000);
 static FLUSH_HISTORY_DAYS: GucSetting<i32> = GucSetting::<i32>::new(7);
+static HOT_DETECTION: GucSetting<bool> = GucSetting::<bool>::new(true);
 static DETECTOR_SNAPSHOT_DAYS: GucSetting<i32> = GucSetting::<i32>::new(8);
 
 /// Defines the settings. Called once, from `_PG_init`.
@@ -35,6 +36,7 @@ pub fn define() {
     define_bigquery();
     define_queries();
     define_jobs();
+    define_hot_detection();
 }
 
 /// Makes a misspelt `strata.*` setting an error. Called once all settings are defined.
@@ -195,6 +197,17 @@ fn define_jobs() {
     );
 }
 
+fn define_hot_detection() {
+    GucRegistry::define_bool_guc(
+        c"strata.hot_detection",
+        c"Whether Redis judges samples as they come.",
+        c"It goes on from the states of the job anomaly_detection, which hands them over; off ends the watch with its next run.",
+        &HOT_DETECTION,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+}
+
 /// Refuses `scheme://user:password@host`: a setting can be read, logged and dumped.
 #[pg_guard]
 unsafe extern "C-unwind" fn check_url_without_password(
@@ -289,6 +302,10 @@ pub fn drop_lock_timeout() -> Duration {
 
 pub fn flush_history_days() -> i32 {
     FLUSH_HISTORY_DAYS.get()
+}
+
+pub fn hot_detection() -> bool {
+    HOT_DETECTION.get()
 }
 
 pub fn detector_snapshot_days() -> i32 {

@@ -3,6 +3,7 @@
 use crate::as_user::AsUser;
 use crate::failure::{Failure, OrRaise, Result};
 use crate::interrupts::BackendWait;
+use crate::quote;
 use crate::source::Source;
 use crate::{manifest, tiers, workers};
 use bridge::hot::HotClient;
@@ -35,6 +36,7 @@ fn lines() -> Result<Vec<Line>> {
     for source in &sources {
         lines.push(table(source)?);
     }
+    lines.extend(dropped_tables()?);
     Ok(lines)
 }
 
@@ -93,28 +95,31 @@ fn redis(sources: &[Source]) -> Result<Vec<Line>> {
     };
     let mut lines = vec![line("redis", OK, format!("{} answers", client.address()), None)];
     lines.extend(warnings.into_iter().map(|warning| line("redis", WARNING, warning, None)));
-    for source in sources.iter().filter(|source| source.hot.is_some()) {
-        lines.push(pending(&client, source));
-    }
+    lines.extend(sources.iter().filter_map(|source| pending(&client, source)));
     Ok(lines)
 }
 
-fn pending(client: &HotClient, source: &Source) -> Line {
+/// Nothing to say of a source without a hot tier that Redis has no samples of.
+fn pending(client: &HotClient, source: &Source) -> Option<Line> {
     let component = format!("hot tier of {}", source.name);
-    match BackendWait.wait("asking Redis for a source", client.info_source(&source.name)) {
-        Err(error) => failed(&component, error.into()),
-        Ok(info) => {
-            let hot = source.hot.unwrap_or(i64::MAX);
-            let age = info.oldest_pending.map_or(0, |oldest| chrono::Utc::now().timestamp_micros() - oldest);
-            let detail =
-                format!("{} series, {} samples, {} not yet in the table", info.series, info.samples, info.pending);
-            if age > hot {
-                line(component, WARNING, detail, Some("The flush is behind: see strata.job_status."))
-            } else {
-                line(component, OK, detail, None)
-            }
-        }
-    }
+    let info = match BackendWait.wait("asking Redis for a source", client.info_source(&source.name)) {
+        Ok(info) => info,
+        Err(error) => return Some(failed(&component, error.into())),
+    };
+    let detail = format!("{} series, {} samples, {} not yet in the table", info.series, info.samples, info.pending);
+    let Some(hot) = source.hot else {
+        let hint = format!(
+            "The source takes no samples from Redis, so nobody flushes them. SELECT strata.alter_source({}, hot => '24 hours'); has them flushed.",
+            quote::literal(&source.table)
+        );
+        return (info.pending > 0).then(|| line(component, WARNING, detail, Some(&hint)));
+    };
+    let age = info.oldest_pending.map_or(0, |oldest| chrono::Utc::now().timestamp_micros() - oldest);
+    Some(if age > hot {
+        line(component, WARNING, detail, Some("The flush is behind: see strata.job_status."))
+    } else {
+        line(component, OK, detail, None)
+    })
 }
 
 fn bigquery(sources: &[Source]) -> Line {
@@ -212,6 +217,36 @@ fn table(source: &Source) -> Result<Line> {
         ));
     }
     Ok(line(component, OK, format!("table {}", source.table), None))
+}
+
+/// A source of a dropped table is none to the jobs, and its archive may be all that is left of it.
+fn dropped_tables() -> Result<Vec<Line>> {
+    Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT s.name, (SELECT count(*) FROM strata.manifest m WHERE m.source_id = s.source_id), s.cold
+             FROM strata.sources s WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = s.relation) ORDER BY s.source_id",
+            None,
+            &[],
+        )?;
+        let mut lines = Vec::new();
+        for row in rows {
+            let component = format!("source {}", row.get::<String>(1)?.unwrap_or_default());
+            let days = row.get::<i64>(2)?.unwrap_or(0);
+            let archive = row.get::<String>(3)?.filter(|_| days > 0);
+            let (detail, hint) = match archive {
+                Some(archive) => (
+                    format!("its table was dropped; {days} days are in {archive}"),
+                    "Attach a table with the same columns, name and cold in its place: strata.rows and strata.restore find the days again.",
+                ),
+                None => (
+                    "its table was dropped".to_owned(),
+                    "The job cleanup forgets it, unless the table had refused samples.",
+                ),
+            };
+            lines.push(line(component, WARNING, detail, Some(hint)));
+        }
+        Ok(lines)
+    })
 }
 
 fn select_text(sql: &str) -> Result<Option<String>> {

@@ -7,7 +7,7 @@ The ordering of items is not stable, it is driven by a dependency graph.
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:35
+-- pg_ext/src/lib.rs:37
 -- bootstrap
 -- Roles are shared by all databases of a cluster: a second CREATE EXTENSION finds them, and DROP EXTENSION leaves them.
 -- The lock makes the second of two that come at the same time wait for the first.
@@ -33,7 +33,7 @@ GRANT USAGE ON SCHEMA strata TO strata_reader;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:36
+-- pg_ext/src/lib.rs:38
 -- requires:
 --   roles
 
@@ -306,6 +306,7 @@ GRANT SELECT (source_id, name, key, version, sensor_keys, measures, keys, option
 
 /* <begin connected objects> */
 -- pg_ext/src/lib.rs:38
+-- pg_ext/src/lib.rs:39
 -- requires:
 --   catalog
 
@@ -321,7 +322,7 @@ COMMENT ON FUNCTION strata.wake_scheduler() IS 'Has this database''s scheduler l
 
 CREATE TABLE strata.jobs (
     job_id           integer PRIMARY KEY,
-    name             text NOT NULL UNIQUE CHECK (name IN ('flush', 'rollup', 'anomaly_detection', 'archive', 'cleanup')),
+    name             text NOT NULL UNIQUE CHECK (name IN ('flush', 'rollup', 'anomaly_detection', 'archive', 'cleanup', 'warm_hot')),
     schedule         text NOT NULL CHECK (strata.next_run(schedule, '2000-01-01 00:00:00+00') IS NOT NULL),
     enabled          boolean NOT NULL DEFAULT true,
     default_schedule text NOT NULL,
@@ -352,7 +353,8 @@ INSERT INTO strata.jobs (job_id, name, schedule, default_schedule) VALUES
     (2, 'rollup', '5 minutes', '5 minutes'),
     (3, 'anomaly_detection', '15 minutes', '15 minutes'),
     (4, 'archive', '0 2 * * *', '0 2 * * *'),
-    (5, 'cleanup', '30 3 * * 0', '30 3 * * 0');
+    (5, 'cleanup', '30 3 * * 0', '30 3 * * 0'),
+    (6, 'warm_hot', '1 minute', '1 minute');
 
 -- CREATE EXTENSION fills the table, so that a dumped row meets one of the same name: it replaces its settings.
 CREATE FUNCTION strata.restore_job() RETURNS trigger
@@ -504,6 +506,7 @@ GRANT EXECUTE ON FUNCTION
 
 /* <begin connected objects> */
 -- pg_ext/src/lib.rs:39
+-- pg_ext/src/lib.rs:41
 -- requires:
 --   jobs
 
@@ -547,7 +550,62 @@ $resolve$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:40
+-- pg_ext/src/lib.rs:42
+-- requires:
+--   functions
+
+-- Called for every row: it looks nothing up by name, and pinning a search path each time would take longer than judging.
+CREATE FUNCTION strata.anomaly_score(value double precision, "time" timestamptz,
+        method text DEFAULT 'range_novelty', options jsonb DEFAULT '{}') RETURNS double precision
+    LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'strata_anomaly_score';
+COMMENT ON FUNCTION strata.anomaly_score(double precision, timestamptz, text, jsonb) IS 'Anomaly score of a reading among those before it: strata.anomaly_score(value, time) OVER (PARTITION BY key ORDER BY time); 0 is as usual, 1 the alarm line';
+
+CREATE FUNCTION strata.detect(times timestamptz[], "values" double precision[],
+        method text DEFAULT 'range_novelty', options jsonb DEFAULT '{}')
+    RETURNS TABLE ("time" timestamptz, value double precision, score double precision, expected double precision,
+        lower double precision, upper double precision, is_anomaly boolean,
+        reason text, reason_value double precision, reason_lower double precision, reason_upper double precision)
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 10000 SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'strata_detect';
+COMMENT ON FUNCTION strata.detect(timestamptz[], double precision[], text, jsonb) IS 'Judges the readings of one series, given in order: score, expected value, band of usual values, and why it is an anomaly';
+
+CREATE FUNCTION strata.detect_anomalies(relation regclass, "from" timestamptz, "to" timestamptz,
+        keys text[] DEFAULT NULL, measures text[] DEFAULT NULL,
+        method text DEFAULT 'range_novelty', options jsonb DEFAULT '{}', learn interval DEFAULT '0')
+    RETURNS TABLE ("time" timestamptz, key text, measure text,
+        value double precision, score double precision, expected double precision,
+        lower double precision, upper double precision, is_anomaly boolean,
+        reason text, reason_value double precision, reason_lower double precision, reason_upper double precision)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10000 SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'strata_detect_anomalies';
+COMMENT ON FUNCTION strata.detect_anomalies(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, interval) IS 'Judges the readings of an attached table over all tiers, series by series; the detectors learn from the readings of the interval before the range, and of the range';
+
+CREATE FUNCTION strata.backtest(relation regclass, "from" timestamptz, "to" timestamptz,
+        keys text[] DEFAULT NULL, measures text[] DEFAULT NULL,
+        method text DEFAULT 'range_novelty', options jsonb DEFAULT '{}',
+        labels regclass DEFAULT NULL, ranges tstzrange[] DEFAULT NULL, learn interval DEFAULT '0')
+    RETURNS TABLE (key text, measure text, severity text, started_at timestamptz, ended_at timestamptz,
+        peak_at timestamptz, peak_score double precision, peak_value double precision, expected double precision,
+        lower double precision, upper double precision, explain jsonb, outcome text, delay interval)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'strata_backtest';
+COMMENT ON FUNCTION strata.backtest(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval) IS 'The events that a method would have raised on an attached table; with labels (a table of key, start and end, or ranges) which of them are hits and which labels were missed';
+
+CREATE FUNCTION strata.backtest_score(relation regclass, "from" timestamptz, "to" timestamptz,
+        keys text[] DEFAULT NULL, measures text[] DEFAULT NULL,
+        method text DEFAULT 'range_novelty', options jsonb DEFAULT '{}',
+        labels regclass DEFAULT NULL, ranges tstzrange[] DEFAULT NULL, learn interval DEFAULT '0')
+    RETURNS TABLE (events bigint, hits bigint, false_alarms bigint, labels_given bigint, found bigint, missed bigint,
+        "precision" double precision, recall double precision, f1 double precision,
+        mean_delay interval, longest_delay interval)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'strata_backtest_score';
+COMMENT ON FUNCTION strata.backtest_score(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval) IS 'Precision, recall, F1 and detection delay of what strata.backtest raises, against labels';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_ext/src/lib.rs:43
 -- requires:
 --   functions
 
@@ -790,6 +848,86 @@ COMMENT ON COLUMN strata.rollups.width IS 'Width of the bucket';
 COMMENT ON COLUMN strata.rollups.bucket IS 'Start of the bucket';
 COMMENT ON COLUMN strata.rollups.key IS 'Key of the series';
 COMMENT ON COLUMN strata.rollups.state IS 'Encoded aggregates of all measures';
+--   jobs
+
+-- A copy of data has the rights of its table: rows are visible to those who may SELECT from the source and whom no
+-- row-level policy restricts.
+CREATE FUNCTION strata.may_read(source integer) RETURNS boolean
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $may_read$
+    SELECT coalesce((SELECT has_table_privilege(relation, 'SELECT') AND NOT row_security_active(relation)
+                     FROM strata.sources WHERE source_id = source), false)
+$may_read$;
+
+CREATE FUNCTION strata.relation_of(source integer) RETURNS regclass
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS 'SELECT relation FROM strata.sources WHERE source_id = source';
+
+-- Over one table, so that UPDATE works through it.
+CREATE VIEW strata.anomalies WITH (security_barrier) AS
+    SELECT anomaly_id, strata.relation_of(source_id) AS relation, key, measure, method, detector_version, severity,
+           started_at, ended_at, peak_at, peak_score, peak_value, expected, lower, upper, explain, detected_at,
+           acknowledged_at, acknowledged_by, resolved_at, resolved_by, resolution, metadata
+    FROM strata.anomaly_events
+    WHERE strata.may_read(source_id);
+
+CREATE VIEW strata.rollups WITH (security_barrier) AS
+    SELECT strata.relation_of(source_id) AS relation, make_interval(secs => width) AS width, bucket, key, state
+    FROM strata.rollup_states
+    WHERE strata.may_read(source_id);
+
+COMMENT ON VIEW strata.anomalies IS 'Anomalies of the sources the reader may SELECT from; acknowledge and resolve them here or with the functions';
+COMMENT ON VIEW strata.rollups IS 'Rollups of the sources the reader may SELECT from; strata.rollup_value reads their state';
+COMMENT ON COLUMN strata.anomalies.anomaly_id IS 'Number of the anomaly';
+COMMENT ON COLUMN strata.anomalies.relation IS 'Attached table';
+COMMENT ON COLUMN strata.anomalies.key IS 'Key of the series';
+COMMENT ON COLUMN strata.anomalies.measure IS 'Measure that stands out';
+COMMENT ON COLUMN strata.anomalies.method IS 'Detection method';
+COMMENT ON COLUMN strata.anomalies.detector_version IS 'Version of the detector';
+COMMENT ON COLUMN strata.anomalies.severity IS 'info, warning or critical';
+COMMENT ON COLUMN strata.anomalies.started_at IS 'First reading in alarm';
+COMMENT ON COLUMN strata.anomalies.ended_at IS 'Last reading in alarm; NULL while it lasts';
+COMMENT ON COLUMN strata.anomalies.peak_at IS 'Time of the highest score';
+COMMENT ON COLUMN strata.anomalies.peak_score IS 'Highest score; 1 is the alarm line';
+COMMENT ON COLUMN strata.anomalies.peak_value IS 'Value at the highest score';
+COMMENT ON COLUMN strata.anomalies.expected IS 'Value expected there';
+COMMENT ON COLUMN strata.anomalies.lower IS 'Lower end of the usual band there';
+COMMENT ON COLUMN strata.anomalies.upper IS 'Upper end of the usual band there';
+COMMENT ON COLUMN strata.anomalies.explain IS 'Why it was raised';
+COMMENT ON COLUMN strata.anomalies.detected_at IS 'When detection first saw it';
+COMMENT ON COLUMN strata.anomalies.acknowledged_at IS 'When somebody took notice';
+COMMENT ON COLUMN strata.anomalies.acknowledged_by IS 'Who took notice';
+COMMENT ON COLUMN strata.anomalies.resolved_at IS 'When it was resolved';
+COMMENT ON COLUMN strata.anomalies.resolved_by IS 'Who resolved it';
+COMMENT ON COLUMN strata.anomalies.resolution IS 'What it turned out to be';
+COMMENT ON COLUMN strata.anomalies.metadata IS 'Free for operators';
+COMMENT ON COLUMN strata.rollups.relation IS 'Attached table';
+COMMENT ON COLUMN strata.rollups.width IS 'Width of the bucket';
+COMMENT ON COLUMN strata.rollups.bucket IS 'Start of the bucket';
+COMMENT ON COLUMN strata.rollups.key IS 'Key of the series';
+COMMENT ON COLUMN strata.rollups.state IS 'Encoded aggregates of all measures';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_ext/src/lib.rs:40
+-- requires:
+--   catalog
+
+CREATE TABLE strata.hot_state (
+    source_id        integer PRIMARY KEY REFERENCES strata.sources ON DELETE CASCADE,
+    filled_instance  text,
+    filled_at        timestamptz,
+    watched_instance text,
+    watched_states   text,
+    watched_at       timestamptz
+) WITH (fillfactor = 50);
+COMMENT ON TABLE strata.hot_state IS 'What Redis was last given of each source: samples after a start, and detectors';
+COMMENT ON COLUMN strata.hot_state.source_id IS 'Number of the source';
+COMMENT ON COLUMN strata.hot_state.filled_instance IS 'Run of Redis that has the newest samples of the table: instance in STRATA.INFO';
+COMMENT ON COLUMN strata.hot_state.filled_at IS 'When the job warm_hot saw to it';
+COMMENT ON COLUMN strata.hot_state.watched_instance IS 'Run of Redis that watches the source; NULL: none does';
+COMMENT ON COLUMN strata.hot_state.watched_states IS 'Hash of the detectors that it was given';
+COMMENT ON COLUMN strata.hot_state.watched_at IS 'When it was given them';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -812,7 +950,7 @@ AS 'MODULE_PATHNAME', 'alter_source_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/attach/mod.rs:21
+-- pg_ext/src/attach/mod.rs:22
 -- strata_pg::attach::attach
 -- requires:
 --   catalog
@@ -936,7 +1074,7 @@ AS 'MODULE_PATHNAME', 'explain_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/health.rs:19
+-- pg_ext/src/health.rs:20
 -- strata_pg::health::health
 -- requires:
 --   jobs
@@ -950,6 +1088,31 @@ STRICT VOLATILE PARALLEL UNSAFE
 SET search_path TO pg_catalog, pg_temp
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'health_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_ext/src/hot_detection.rs:111
+-- strata_pg::hot_detection::hot_anomalies
+-- requires:
+--   hot
+CREATE  FUNCTION "hot_anomalies"(
+	"relation" regclass /* PgRelation */
+) RETURNS TABLE (
+	"key" TEXT,  /* String */
+	"measure" TEXT,  /* String */
+	"time" timestamp with time zone,  /* TimestampWithTimeZone */
+	"value" double precision,  /* f64 */
+	"score" double precision,  /* f64 */
+	"expected" double precision,  /* Option < f64 > */
+	"lower" double precision,  /* Option < f64 > */
+	"upper" double precision,  /* Option < f64 > */
+	"method" TEXT,  /* String */
+	"reason" TEXT  /* Option < String > */
+)
+STRICT VOLATILE PARALLEL UNSAFE 
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'hot_anomalies_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1101,6 +1264,22 @@ AS 'MODULE_PATHNAME', 'take_over_archive_wrapper';
 
 /* <begin connected objects> */
 -- pg_ext/src/lib.rs:42
+-- pg_ext/src/warm_hot.rs:33
+-- strata_pg::warm_hot::warm_hot
+-- requires:
+--   hot
+CREATE  FUNCTION "warm_hot"(
+	"relation" regclass, /* PgRelation */
+	"since" interval DEFAULT '24 hours' /* Interval */
+) RETURNS bigint /* i64 */
+STRICT VOLATILE PARALLEL UNSAFE 
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'warm_hot_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_ext/src/lib.rs:44
 -- finalize
 -- Functions are for the roles of Strata alone; the trigger runs for whoever writes to a source.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA strata FROM PUBLIC;
@@ -1119,6 +1298,7 @@ GRANT EXECUTE ON FUNCTION
     strata.backtest_score(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval),
     strata.plot_anomalies(regclass, text, text, timestamptz, timestamptz, text, jsonb, interval),
     strata.health(),
+    strata.hot_anomalies(regclass),
     strata.rollup_value(bytea, integer, text),
     strata.may_read(integer),
     strata.relation_of(integer),
@@ -1135,6 +1315,7 @@ GRANT EXECUTE ON FUNCTION
     strata.detach(regclass, boolean),
     strata.alter_source(regclass, interval, interval, text, boolean, text[]),
     strata.take_over_archive(regclass),
+    strata.warm_hot(regclass, interval),
     strata.note_dirty(),
     strata.acknowledge_anomaly(bigint),
     strata.resolve_anomaly(bigint, text),
@@ -1159,6 +1340,8 @@ COMMENT ON FUNCTION strata.rows(anyelement, timestamptz, timestamptz, text[]) IS
 COMMENT ON FUNCTION strata.latest(anyelement, text[]) IS 'The newest reading of each key, out of Redis and the table';
 COMMENT ON FUNCTION strata.buckets(regclass, interval, timestamptz, timestamptz, text[], text[], double precision[]) IS 'Aggregates per bucket, key and measure over all tiers';
 COMMENT ON FUNCTION strata.explain(regclass, timestamptz, timestamptz, text[]) IS 'Which tier answers which part of a range, with which statement, and what BigQuery would read';
+COMMENT ON FUNCTION strata.warm_hot(regclass, interval) IS 'Gives Redis the newest samples of an attached table, as the job warm_hot does after a start of Redis; returns how many it did not have';
+COMMENT ON FUNCTION strata.hot_anomalies(regclass) IS 'Alarms of samples that are in Redis only; an event in strata.anomalies follows once they are flushed';
 COMMENT ON FUNCTION strata.health() IS 'State of every component, with what to do where it is not ok';
 COMMENT ON FUNCTION strata.plot_anomalies(regclass, text, text, timestamptz, timestamptz, text, jsonb, interval) IS 'One measure of one series as an SVG: values, expected values, band, scores and events; learns from the readings of the interval before it';
 COMMENT ON FUNCTION strata.rollup_value(bytea, integer, text) IS 'One aggregate (avg, min, max, sum, count, stddev, first, last, rate, pNN) of the measure with that number, counted from 1, out of a rollup state';

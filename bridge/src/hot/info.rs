@@ -43,6 +43,12 @@ impl HotClient {
         parse_module(self.query(&redis::cmd("STRATA.INFO")).await?)
     }
 
+    /// Names this run of Redis: another one after every start.
+    pub async fn instance(&self) -> Result<String, HotError> {
+        let mut fields = self.info().await?.fields;
+        fields.remove("instance").ok_or_else(|| HotError::reply("STRATA.INFO without an instance"))
+    }
+
     /// Settings of this Redis under which samples can get lost; empty when all is well.
     pub async fn warnings(&self) -> Result<Vec<String>, HotError> {
         Ok(self.info().await?.warnings)

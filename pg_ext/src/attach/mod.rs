@@ -2,6 +2,7 @@
 
 mod change;
 mod checks;
+mod dropped;
 
 use crate::as_user::AsUser;
 use crate::failure::{Failure, OrRaise, Result};
@@ -72,7 +73,12 @@ impl Request<'_> {
             None => relation_base_name(self.relation)?,
         };
         check_name(&name)?;
-        let id = self.insert(&name, &measures)?;
+        let taken_over = dropped::take_over(&self, &name, &measures)?;
+        check_cold(self.relation, self.cold)?;
+        let id = match taken_over {
+            Some(id) => id,
+            None => self.insert(&name, &measures)?,
+        };
         install_triggers(&table, id, self.time_column, self.key_column)?;
         mark_all_days(self.relation, id, self.time_column)?;
         if self.cold.is_some() {
@@ -125,7 +131,6 @@ impl Request<'_> {
             return Err(Failure::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "warm is shorter than hot")
                 .detail("A day would leave the table while Redis still holds samples of it."));
         }
-        check_cold(self.relation, self.cold)?;
         if self.drop_archived && self.cold.is_none() {
             return Err(Failure::new(
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,

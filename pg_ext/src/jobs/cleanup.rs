@@ -30,7 +30,16 @@ pub fn cleanup() -> Result<JobOutcome> {
             "DELETE FROM strata.dirty_log d WHERE NOT EXISTS (SELECT FROM strata.sources s WHERE s.source_id = d.source_id)",
             &[],
         )?;
-        Ok::<_, JobError>(JobOutcome { rows, ..JobOutcome::default() })
+        // a dropped table leaves its source; days in BigQuery and refused samples wait for a table in its place
+        let dropped = delete(
+            "DELETE FROM strata.sources s WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = s.relation)
+               AND NOT EXISTS (SELECT FROM strata.manifest m WHERE m.source_id = s.source_id)
+               AND NOT EXISTS (SELECT FROM strata.rejected_samples r WHERE r.source_id = s.source_id)",
+            &[],
+        )?;
+        let message = (dropped > 0).then(|| format!("sources of dropped tables forgotten: {dropped}"));
+        rows += dropped;
+        Ok::<_, JobError>(JobOutcome { rows, message, ..JobOutcome::default() })
     })
 }
 

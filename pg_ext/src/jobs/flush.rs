@@ -8,13 +8,14 @@ use crate::query::hot_rows::HotRows;
 use crate::quote;
 use crate::source::Source;
 use crate::subtransaction::subtransaction;
-use crate::workers::{JobError, JobOutcome, transaction};
+use crate::workers::{self, JobError, JobKind, JobOutcome, transaction};
 use crate::{gucs, manifest, tiers};
-use bridge::flush::{FlushError, flush_source};
-use bridge::hot::{Pending, PendingSeries};
+use bridge::flush::{FlushError, FlushFrom, flush_source};
+use bridge::hot::{HotClient, HotError, Pending, PendingSeries};
 use bridge::store::{FlushSource, FlushStore, StoreError, Written};
 use pgrx::JsonB;
 use pgrx::prelude::*;
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -26,10 +27,37 @@ pub fn flush(source: &Source) -> Result<JobOutcome> {
     transaction("strata: flush", || manifest::check_owner(source).map_err(JobError::from))?;
     let mut store = Table { source };
     let name = FlushSource { name: source.name.clone() };
-    let report = flush_source(&BackendWait, &client, &mut store, &name, gucs::flush_batch()).map_err(job_error)?;
+    let watched = Watched { client: &client, source: &source.name, alarmed: Cell::new(false) };
+    let report = flush_source(&BackendWait, &watched, &mut store, &name, gucs::flush_batch());
+    if watched.alarmed.get() {
+        transaction("strata: flush", || workers::make_due(JobKind::AnomalyDetection))?;
+    }
+    let report = report.map_err(job_error)?;
     let message = (report.rejected > 0)
         .then(|| format!("{} samples were refused by the table and are in strata.rejected_samples", report.rejected));
     Ok(JobOutcome { rows: report.rows as i64, message, ..JobOutcome::default() })
+}
+
+/// Redis as the flush sees it, which notes alarms before the acknowledgement ends them there.
+struct Watched<'a> {
+    client: &'a HotClient,
+    source: &'a str,
+    alarmed: Cell<bool>,
+}
+
+impl FlushFrom for Watched<'_> {
+    fn pending(&self, source: &str, count: usize) -> impl Future<Output = std::result::Result<Pending, HotError>> {
+        FlushFrom::pending(self.client, source, count)
+    }
+
+    async fn ack(&self, flush_id: i64, series: &[PendingSeries]) -> std::result::Result<u64, HotError> {
+        // that an event comes soon is worth a question, not a flush that fails
+        if !self.alarmed.get() && self.client.anomalies(self.source, Some(1)).await.is_ok_and(|found| !found.is_empty())
+        {
+            self.alarmed.set(true);
+        }
+        self.client.ack(flush_id, series).await
+    }
 }
 
 fn job_error(error: FlushError) -> JobError {

@@ -6,11 +6,18 @@ mod cleanup;
 mod drop_days;
 mod flush;
 mod rollup;
+mod warm_hot;
 
 use crate::dirty_log;
+use crate::failure::Failure;
+use crate::hot_detection::{self, Handover};
+use crate::interrupts::BackendWait;
 use crate::source::Source;
+use crate::tiers;
 use crate::workers::transaction::caught;
 use crate::workers::{JobError, JobKind, JobOutcome, RunHandle, transaction};
+use bridge::hot::HotClient;
+use bridge::wait::Wait;
 
 type Result<T> = std::result::Result<T, JobError>;
 
@@ -24,13 +31,55 @@ pub fn run(kind: JobKind, _run: &RunHandle) -> Result<JobOutcome> {
         }
         JobKind::AnomalyDetection => {
             drain()?;
-            for_each_source("anomaly detection", |_| true, anomalies::detect)
+            let client = tiers::hot();
+            for_each_source(
+                "anomaly detection",
+                |_| true,
+                |source| {
+                    let outcome = anomalies::detect(source)?;
+                    let handed_over = client
+                        .as_ref()
+                        .map_err(|failure| failure.clone().into())
+                        .and_then(|client| client.as_ref().map_or(Ok(()), |client| hand_over(source, client)));
+                    with_notice(outcome, handed_over)
+                },
+            )
         }
         JobKind::Archive => {
             drain()?;
             for_each_source("archive", |source| source.cold.is_some(), archive::archive)
         }
         JobKind::Cleanup => cleanup::cleanup(),
+        JobKind::WarmHot => {
+            let client = tiers::hot()?;
+            for_each_source("warm_hot", |source| source.hot.is_some(), |source| warm_hot::warm(source, client.as_ref()))
+        }
+    }
+}
+
+fn hand_over(source: &Source, client: &HotClient) -> Result<()> {
+    if source.hot.is_none() {
+        return Ok(());
+    }
+    transaction("strata: handing detectors to Redis", || {
+        if crate::manifest::check_owner(source).is_err() {
+            return Ok(());
+        }
+        let instance = BackendWait.wait("asking Redis for its instance", client.instance()).map_err(Failure::from)?;
+        hot_detection::hand_over(source, client, &instance, Handover::WhereNew).map_err(JobError::from)
+    })
+}
+
+/// Events do not need Redis, so that a run of the detection succeeds without it, and says so.
+fn with_notice(mut outcome: JobOutcome, handed_over: Result<()>) -> Result<JobOutcome> {
+    match handed_over {
+        Err(error) if error.is_cancel() => Err(error),
+        Err(error) => {
+            let notice = format!("the detectors were not handed to Redis: {}", error.message);
+            outcome.message = Some(outcome.message.map_or(notice.clone(), |message| format!("{message}; {notice}")));
+            Ok(outcome)
+        }
+        Ok(()) => Ok(outcome),
     }
 }
 

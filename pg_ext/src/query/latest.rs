@@ -3,7 +3,7 @@
 use super::access::Access;
 use super::hot_rows::HotRows;
 use super::rows::{Materialized, argument};
-use super::scan::{Sink, read_hot};
+use super::scan::{Sink, check_no_later_flush, read_hot};
 use crate::failure::{OrRaise, Result};
 use crate::quote;
 use crate::shape::TableColumns;
@@ -31,6 +31,9 @@ fn latest(result: &Materialized, keys: Option<Vec<String>>) -> Result<()> {
     let access = Access::check(&source, &names)?;
     let hot = newest_per_key(read_hot(&source, access, None, keys.as_deref())?);
     let snapshot = Snapshot::take();
+    if Snapshot::may_be_behind() {
+        check_no_later_flush(&source, &hot, &snapshot)?;
+    }
     let sql = statement(&source, &columns, &hot, keys.as_deref());
     result.sink(&columns).statement(&snapshot, &sql, &hot.arguments())?;
     Ok(())

@@ -1,6 +1,6 @@
 //! Tier-aware queries.
 
-mod access;
+pub mod access;
 pub mod hot_rows;
 pub mod measures;
 pub mod scan;

@@ -1,4 +1,4 @@
-//! The five jobs.
+//! The six jobs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,11 +11,18 @@ pub enum JobKind {
     AnomalyDetection,
     Archive,
     Cleanup,
+    WarmHot,
 }
 
 impl JobKind {
-    pub const ALL: [JobKind; 5] =
-        [JobKind::Flush, JobKind::Rollup, JobKind::AnomalyDetection, JobKind::Archive, JobKind::Cleanup];
+    pub const ALL: [JobKind; 6] = [
+        JobKind::Flush,
+        JobKind::Rollup,
+        JobKind::AnomalyDetection,
+        JobKind::Archive,
+        JobKind::Cleanup,
+        JobKind::WarmHot,
+    ];
 
     /// The job's name in SQL.
     pub const fn as_str(self) -> &'static str {
@@ -25,6 +32,7 @@ impl JobKind {
             JobKind::AnomalyDetection => "anomaly_detection",
             JobKind::Archive => "archive",
             JobKind::Cleanup => "cleanup",
+            JobKind::WarmHot => "warm_hot",
         }
     }
 }
@@ -35,7 +43,7 @@ impl fmt::Display for JobKind {
     }
 }
 
-/// The name is none of the five.
+/// The name is none of the six.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("job \"{0}\" does not exist")]
 pub struct UnknownJob(pub String);

@@ -29,6 +29,7 @@ pub use extension::LIBRARY_VERSION;
 pub use kind::JobKind;
 pub use outcome::{JobError, JobOutcome};
 pub use run_handle::RunHandle;
+pub use runs::make_due;
 pub use settings::{define_gucs, run_history, scheduler_enabled};
 pub use transaction::transaction;
 

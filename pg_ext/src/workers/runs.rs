@@ -4,7 +4,7 @@ use super::job_lock::JobLock;
 use super::kind::JobKind;
 use super::outcome::{JobError, JobOutcome};
 use super::schedule::{Schedule, retry_delay};
-use super::{process, settings};
+use super::{process, settings, wake_at_commit};
 use crate::pg_time::{micros, timestamptz};
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::{PgSqlErrorCode, Spi};
@@ -71,6 +71,17 @@ pub fn set_next_run(job_id: i32, next: Option<Micros>) -> Result<(), JobError> {
         client.update(sql, None, &[job_id.into(), next.map(timestamptz).into()])?;
         Ok(())
     })
+}
+
+/// Has an enabled job run as soon as the transaction at hand has committed, instead of when its schedule says.
+pub fn make_due(kind: JobKind) -> Result<(), JobError> {
+    Spi::connect_mut(|client| {
+        let sql = "UPDATE strata.jobs SET next_run_at = clock_timestamp()
+                   WHERE name = $1 AND enabled AND next_run_at > clock_timestamp()";
+        client.update(sql, None, &[kind.as_str().into()]).map(|_| ())
+    })?;
+    wake_at_commit::wake_database();
+    Ok(())
 }
 
 /// Records that a run of the job is about to start. `None` if the job runs already.
@@ -152,12 +163,14 @@ pub fn finish(run_id: i64, end: &End) -> Result<(), JobError> {
 
 fn update_job(job: &str, run_id: i64, started: Micros, end: &End) -> Result<(), JobError> {
     Spi::connect_mut(|client| {
-        let sql = "SELECT schedule, failures FROM strata.jobs WHERE name = $1 FOR NO KEY UPDATE";
+        let sql = "SELECT schedule, failures, next_run_at FROM strata.jobs WHERE name = $1 FOR NO KEY UPDATE";
         let rows = client.update(sql, Some(1), &[job.into()])?;
         if rows.is_empty() {
             return Ok(());
         }
-        let (schedule, failures) = rows.first().get_two::<String, i32>()?;
+        let row = rows.first();
+        let (schedule, failures) = row.get_two::<String, i32>()?;
+        let due = row.get::<TimestampWithTimeZone>(3)?.and_then(micros);
         let schedule = Schedule::parse(&schedule.unwrap_or_default()).map_err(catalog_error)?;
         let failures = if end.is_failure() {
             failures.unwrap_or(0).saturating_add(1)
@@ -170,6 +183,9 @@ fn update_job(job: &str, run_id: i64, started: Micros, end: &End) -> Result<(), 
         let next = if end.is_failure() {
             let delay = retry_delay(failures, settings::retry_max());
             Some(now + i64::try_from(delay.as_micros()).unwrap_or(i64::MAX / 2))
+        } else if due.is_some_and(|due| due > started && due <= now) {
+            // it became due while it ran, as by `make_due`, and may have missed what made it so
+            due
         } else {
             schedule.next(started, now)
         };

@@ -60,10 +60,15 @@ impl Sensors {
 
     /// How many samples of the source wait for the flush.
     pub fn pending(&mut self) -> i64 {
+        self.info("pending")
+    }
+
+    /// A number of the source in STRATA.INFO.
+    pub fn info(&mut self, field: &str) -> i64 {
         let info: redis::Value =
             redis::cmd("STRATA.INFO").arg("SOURCE").arg(&self.source).query(&mut self.connection).unwrap();
         let fields: std::collections::HashMap<String, redis::Value> = redis::from_redis_value(info).unwrap();
-        redis::from_redis_value(fields["pending"].clone()).unwrap()
+        redis::from_redis_value(fields[field].clone()).unwrap()
     }
 }
 

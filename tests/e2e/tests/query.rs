@@ -97,6 +97,25 @@ fn a_transaction_with_an_old_snapshot_is_refused_instead_of_answered_wrongly() {
 }
 
 #[test]
+fn latest_with_an_old_snapshot_is_refused_once_a_flush_has_overtaken_it() {
+    let database = stack().database();
+    database.create_readings();
+    database.attach("warm => NULL");
+    let mut sensors = Sensors::of(&stack().redis, &database);
+    sensors.send("A", database.midnight(1), 1.0);
+    let latest = "SELECT value FROM strata.latest(NULL::readings)";
+    let mut client = database.connect();
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM strata.sources";
+    client.batch_execute(begin).unwrap();
+    assert_eq!(client.query_one(latest, &[]).unwrap().get::<_, f64>(0), 1.0, "before the flush");
+    database.job("flush");
+    let refusal = strata_e2e::Refusal::of(&client.query(latest, &[]).unwrap_err());
+    assert_eq!(refusal.sqlstate, "40001", "after the flush: {refusal:?}");
+    client.batch_execute(&format!("ROLLBACK; {begin}")).unwrap();
+    assert_eq!(client.query_one(latest, &[]).unwrap().get::<_, f64>(0), 1.0, "in a new transaction");
+}
+
+#[test]
 fn latest_is_the_newest_reading_of_each_key_wherever_it_is() {
     let database = stack().database();
     database.create_readings();

@@ -1,0 +1,60 @@
+//! The look every minute whether Redis was started anew, and the fill that follows.
+
+use super::Result;
+use crate::failure::Failure;
+use crate::hot_detection::{self, Handover};
+use crate::interrupts::BackendWait;
+use crate::manifest;
+use crate::source::Source;
+use crate::warm_hot::{AFTER_A_START, fill, rows_since, start};
+use crate::workers::{JobError, JobOutcome, transaction};
+use bridge::hot::HotClient;
+use bridge::wait::Wait;
+use pgrx::prelude::*;
+
+pub fn warm(source: &Source, client: Option<&HotClient>) -> Result<JobOutcome> {
+    let Some(client) = client else { return Ok(JobOutcome::default()) };
+    transaction("strata: filling Redis", || warm_source(source, client).map_err(JobError::from))
+}
+
+fn warm_source(source: &Source, client: &HotClient) -> std::result::Result<JobOutcome, Failure> {
+    // a copy of a database leaves the Redis of the original alone
+    if manifest::check_owner(source).is_err() {
+        return Ok(JobOutcome::default());
+    }
+    let instance = BackendWait.wait("asking Redis for its instance", client.instance())?;
+    if filled(source.id)?.as_ref() == Some(&instance) {
+        return Ok(JobOutcome::default());
+    }
+    let rows = match start(source, client, AFTER_A_START)? {
+        Some(from) if !has_all(source, client, from)? => fill(source, client, from)?,
+        _ => 0,
+    };
+    hot_detection::hand_over(source, client, &instance, Handover::Always)?;
+    // a Redis that was started again meanwhile is filled by the next run
+    if BackendWait.wait("asking Redis for its instance", client.instance())? == instance {
+        note_filled(source.id, &instance)?;
+    }
+    let message = (rows > 0).then(|| format!("Redis was given {rows} samples that it did not have"));
+    Ok(JobOutcome { rows, message, ..JobOutcome::default() })
+}
+
+/// After a restart with persistence Redis has what the table has, and what is pending besides.
+fn has_all(source: &Source, client: &HotClient, from: i64) -> std::result::Result<bool, Failure> {
+    let info = BackendWait.wait("asking Redis for a source", client.info_source(&source.name))?;
+    Ok(info.samples.saturating_sub(info.pending) >= rows_since(source, from)? as u64)
+}
+
+fn filled(source_id: i32) -> std::result::Result<Option<String>, Failure> {
+    let sql = "SELECT (SELECT filled_instance FROM strata.hot_state WHERE source_id = $1)";
+    Ok(Spi::get_one_with_args::<String>(sql, &[source_id.into()])?)
+}
+
+fn note_filled(source_id: i32, instance: &str) -> std::result::Result<(), Failure> {
+    Spi::run_with_args(
+        "INSERT INTO strata.hot_state (source_id, filled_instance, filled_at) VALUES ($1, $2, now())
+         ON CONFLICT (source_id) DO UPDATE SET filled_instance = excluded.filled_instance, filled_at = excluded.filled_at",
+        &[source_id.into(), instance.into()],
+    )?;
+    Ok(())
+}
