@@ -305,8 +305,7 @@ GRANT SELECT (source_id, name, key, version, sensor_keys, measures, keys, option
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:38
--- pg_ext/src/lib.rs:39
+-- pg_ext/src/lib.rs:40
 -- requires:
 --   catalog
 
@@ -505,8 +504,7 @@ GRANT EXECUTE ON FUNCTION
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:39
--- pg_ext/src/lib.rs:41
+-- pg_ext/src/lib.rs:42
 -- requires:
 --   jobs
 
@@ -547,61 +545,6 @@ BEGIN
     END IF;
 END
 $resolve$;
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- pg_ext/src/lib.rs:42
--- requires:
---   functions
-
--- Called for every row: it looks nothing up by name, and pinning a search path each time would take longer than judging.
-CREATE FUNCTION strata.anomaly_score(value double precision, "time" timestamptz,
-        method text DEFAULT 'range_novelty', options jsonb DEFAULT '{}') RETURNS double precision
-    LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE
-    AS 'MODULE_PATHNAME', 'strata_anomaly_score';
-COMMENT ON FUNCTION strata.anomaly_score(double precision, timestamptz, text, jsonb) IS 'Anomaly score of a reading among those before it: strata.anomaly_score(value, time) OVER (PARTITION BY key ORDER BY time); 0 is as usual, 1 the alarm line';
-
-CREATE FUNCTION strata.detect(times timestamptz[], "values" double precision[],
-        method text DEFAULT 'range_novelty', options jsonb DEFAULT '{}')
-    RETURNS TABLE ("time" timestamptz, value double precision, score double precision, expected double precision,
-        lower double precision, upper double precision, is_anomaly boolean,
-        reason text, reason_value double precision, reason_lower double precision, reason_upper double precision)
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 10000 SET search_path = pg_catalog, pg_temp
-    AS 'MODULE_PATHNAME', 'strata_detect';
-COMMENT ON FUNCTION strata.detect(timestamptz[], double precision[], text, jsonb) IS 'Judges the readings of one series, given in order: score, expected value, band of usual values, and why it is an anomaly';
-
-CREATE FUNCTION strata.detect_anomalies(relation regclass, "from" timestamptz, "to" timestamptz,
-        keys text[] DEFAULT NULL, measures text[] DEFAULT NULL,
-        method text DEFAULT 'range_novelty', options jsonb DEFAULT '{}', learn interval DEFAULT '0')
-    RETURNS TABLE ("time" timestamptz, key text, measure text,
-        value double precision, score double precision, expected double precision,
-        lower double precision, upper double precision, is_anomaly boolean,
-        reason text, reason_value double precision, reason_lower double precision, reason_upper double precision)
-    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10000 SET search_path = pg_catalog, pg_temp
-    AS 'MODULE_PATHNAME', 'strata_detect_anomalies';
-COMMENT ON FUNCTION strata.detect_anomalies(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, interval) IS 'Judges the readings of an attached table over all tiers, series by series; the detectors learn from the readings of the interval before the range, and of the range';
-
-CREATE FUNCTION strata.backtest(relation regclass, "from" timestamptz, "to" timestamptz,
-        keys text[] DEFAULT NULL, measures text[] DEFAULT NULL,
-        method text DEFAULT 'range_novelty', options jsonb DEFAULT '{}',
-        labels regclass DEFAULT NULL, ranges tstzrange[] DEFAULT NULL, learn interval DEFAULT '0')
-    RETURNS TABLE (key text, measure text, severity text, started_at timestamptz, ended_at timestamptz,
-        peak_at timestamptz, peak_score double precision, peak_value double precision, expected double precision,
-        lower double precision, upper double precision, explain jsonb, outcome text, delay interval)
-    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp
-    AS 'MODULE_PATHNAME', 'strata_backtest';
-COMMENT ON FUNCTION strata.backtest(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval) IS 'The events that a method would have raised on an attached table; with labels (a table of key, start and end, or ranges) which of them are hits and which labels were missed';
-
-CREATE FUNCTION strata.backtest_score(relation regclass, "from" timestamptz, "to" timestamptz,
-        keys text[] DEFAULT NULL, measures text[] DEFAULT NULL,
-        method text DEFAULT 'range_novelty', options jsonb DEFAULT '{}',
-        labels regclass DEFAULT NULL, ranges tstzrange[] DEFAULT NULL, learn interval DEFAULT '0')
-    RETURNS TABLE (events bigint, hits bigint, false_alarms bigint, labels_given bigint, found bigint, missed bigint,
-        "precision" double precision, recall double precision, f1 double precision,
-        mean_delay interval, longest_delay interval)
-    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp
-    AS 'MODULE_PATHNAME', 'strata_backtest_score';
-COMMENT ON FUNCTION strata.backtest_score(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval) IS 'Precision, recall, F1 and detection delay of what strata.backtest raises, against labels';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -694,7 +637,29 @@ COMMENT ON FUNCTION strata.refit_joint(text, timestamptz) IS 'Fits the joint mod
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:37
+-- pg_ext/src/lib.rs:41
+-- requires:
+--   catalog
+
+CREATE TABLE strata.hot_state (
+    source_id        integer PRIMARY KEY REFERENCES strata.sources ON DELETE CASCADE,
+    filled_instance  text,
+    filled_at        timestamptz,
+    watched_instance text,
+    watched_states   text,
+    watched_at       timestamptz
+) WITH (fillfactor = 50);
+COMMENT ON TABLE strata.hot_state IS 'What Redis was last given of each source: samples after a start, and detectors';
+COMMENT ON COLUMN strata.hot_state.source_id IS 'Number of the source';
+COMMENT ON COLUMN strata.hot_state.filled_instance IS 'Run of Redis that has the newest samples of the table: instance in STRATA.INFO';
+COMMENT ON COLUMN strata.hot_state.filled_at IS 'When the job warm_hot saw to it';
+COMMENT ON COLUMN strata.hot_state.watched_instance IS 'Run of Redis that watches the source; NULL: none does';
+COMMENT ON COLUMN strata.hot_state.watched_states IS 'Hash of the detectors that it was given';
+COMMENT ON COLUMN strata.hot_state.watched_at IS 'When it was given them';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_ext/src/lib.rs:39
 -- requires:
 --   catalog
 
@@ -761,7 +726,7 @@ GRANT SELECT ON strata.detectors, strata.suppressions TO strata_reader;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:41
+-- pg_ext/src/lib.rs:44
 -- requires:
 --   functions
 --   jobs
@@ -848,86 +813,6 @@ COMMENT ON COLUMN strata.rollups.width IS 'Width of the bucket';
 COMMENT ON COLUMN strata.rollups.bucket IS 'Start of the bucket';
 COMMENT ON COLUMN strata.rollups.key IS 'Key of the series';
 COMMENT ON COLUMN strata.rollups.state IS 'Encoded aggregates of all measures';
---   jobs
-
--- A copy of data has the rights of its table: rows are visible to those who may SELECT from the source and whom no
--- row-level policy restricts.
-CREATE FUNCTION strata.may_read(source integer) RETURNS boolean
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $may_read$
-    SELECT coalesce((SELECT has_table_privilege(relation, 'SELECT') AND NOT row_security_active(relation)
-                     FROM strata.sources WHERE source_id = source), false)
-$may_read$;
-
-CREATE FUNCTION strata.relation_of(source integer) RETURNS regclass
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS 'SELECT relation FROM strata.sources WHERE source_id = source';
-
--- Over one table, so that UPDATE works through it.
-CREATE VIEW strata.anomalies WITH (security_barrier) AS
-    SELECT anomaly_id, strata.relation_of(source_id) AS relation, key, measure, method, detector_version, severity,
-           started_at, ended_at, peak_at, peak_score, peak_value, expected, lower, upper, explain, detected_at,
-           acknowledged_at, acknowledged_by, resolved_at, resolved_by, resolution, metadata
-    FROM strata.anomaly_events
-    WHERE strata.may_read(source_id);
-
-CREATE VIEW strata.rollups WITH (security_barrier) AS
-    SELECT strata.relation_of(source_id) AS relation, make_interval(secs => width) AS width, bucket, key, state
-    FROM strata.rollup_states
-    WHERE strata.may_read(source_id);
-
-COMMENT ON VIEW strata.anomalies IS 'Anomalies of the sources the reader may SELECT from; acknowledge and resolve them here or with the functions';
-COMMENT ON VIEW strata.rollups IS 'Rollups of the sources the reader may SELECT from; strata.rollup_value reads their state';
-COMMENT ON COLUMN strata.anomalies.anomaly_id IS 'Number of the anomaly';
-COMMENT ON COLUMN strata.anomalies.relation IS 'Attached table';
-COMMENT ON COLUMN strata.anomalies.key IS 'Key of the series';
-COMMENT ON COLUMN strata.anomalies.measure IS 'Measure that stands out';
-COMMENT ON COLUMN strata.anomalies.method IS 'Detection method';
-COMMENT ON COLUMN strata.anomalies.detector_version IS 'Version of the detector';
-COMMENT ON COLUMN strata.anomalies.severity IS 'info, warning or critical';
-COMMENT ON COLUMN strata.anomalies.started_at IS 'First reading in alarm';
-COMMENT ON COLUMN strata.anomalies.ended_at IS 'Last reading in alarm; NULL while it lasts';
-COMMENT ON COLUMN strata.anomalies.peak_at IS 'Time of the highest score';
-COMMENT ON COLUMN strata.anomalies.peak_score IS 'Highest score; 1 is the alarm line';
-COMMENT ON COLUMN strata.anomalies.peak_value IS 'Value at the highest score';
-COMMENT ON COLUMN strata.anomalies.expected IS 'Value expected there';
-COMMENT ON COLUMN strata.anomalies.lower IS 'Lower end of the usual band there';
-COMMENT ON COLUMN strata.anomalies.upper IS 'Upper end of the usual band there';
-COMMENT ON COLUMN strata.anomalies.explain IS 'Why it was raised';
-COMMENT ON COLUMN strata.anomalies.detected_at IS 'When detection first saw it';
-COMMENT ON COLUMN strata.anomalies.acknowledged_at IS 'When somebody took notice';
-COMMENT ON COLUMN strata.anomalies.acknowledged_by IS 'Who took notice';
-COMMENT ON COLUMN strata.anomalies.resolved_at IS 'When it was resolved';
-COMMENT ON COLUMN strata.anomalies.resolved_by IS 'Who resolved it';
-COMMENT ON COLUMN strata.anomalies.resolution IS 'What it turned out to be';
-COMMENT ON COLUMN strata.anomalies.metadata IS 'Free for operators';
-COMMENT ON COLUMN strata.rollups.relation IS 'Attached table';
-COMMENT ON COLUMN strata.rollups.width IS 'Width of the bucket';
-COMMENT ON COLUMN strata.rollups.bucket IS 'Start of the bucket';
-COMMENT ON COLUMN strata.rollups.key IS 'Key of the series';
-COMMENT ON COLUMN strata.rollups.state IS 'Encoded aggregates of all measures';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- pg_ext/src/lib.rs:40
--- requires:
---   catalog
-
-CREATE TABLE strata.hot_state (
-    source_id        integer PRIMARY KEY REFERENCES strata.sources ON DELETE CASCADE,
-    filled_instance  text,
-    filled_at        timestamptz,
-    watched_instance text,
-    watched_states   text,
-    watched_at       timestamptz
-) WITH (fillfactor = 50);
-COMMENT ON TABLE strata.hot_state IS 'What Redis was last given of each source: samples after a start, and detectors';
-COMMENT ON COLUMN strata.hot_state.source_id IS 'Number of the source';
-COMMENT ON COLUMN strata.hot_state.filled_instance IS 'Run of Redis that has the newest samples of the table: instance in STRATA.INFO';
-COMMENT ON COLUMN strata.hot_state.filled_at IS 'When the job warm_hot saw to it';
-COMMENT ON COLUMN strata.hot_state.watched_instance IS 'Run of Redis that watches the source; NULL: none does';
-COMMENT ON COLUMN strata.hot_state.watched_states IS 'Hash of the detectors that it was given';
-COMMENT ON COLUMN strata.hot_state.watched_at IS 'When it was given them';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1091,7 +976,7 @@ AS 'MODULE_PATHNAME', 'health_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/hot_detection.rs:111
+-- pg_ext/src/hot_detection.rs:115
 -- strata_pg::hot_detection::hot_anomalies
 -- requires:
 --   hot
@@ -1263,7 +1148,6 @@ AS 'MODULE_PATHNAME', 'take_over_archive_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:42
 -- pg_ext/src/warm_hot.rs:33
 -- strata_pg::warm_hot::warm_hot
 -- requires:
@@ -1279,7 +1163,7 @@ AS 'MODULE_PATHNAME', 'warm_hot_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_ext/src/lib.rs:44
+-- pg_ext/src/lib.rs:45
 -- finalize
 -- Functions are for the roles of Strata alone; the trigger runs for whoever writes to a source.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA strata FROM PUBLIC;
