@@ -366,6 +366,7 @@ fn an_archive_killed_anywhere_is_finished_by_repeating() {
             assert_eq!(error.kind, ErrorKind::Retryable, "{error}");
         }
         emulator.lock().unwrap().start().unwrap();
+        remove_forgotten_table(&emulator.lock().unwrap(), &table);
         let archive = open(&wait, &patient, &table, narrow_shape()).unwrap();
         archive_day(&wait, &archive, DAY, &rows, MergeMode::Replace).unwrap();
         assert_eq!(read(&wait, &patient, &table, &narrow_shape(), (DAY, DAY)), sorted(rows.clone()));
@@ -426,4 +427,13 @@ fn import_follows_names_types_keys_and_changed_partitions() {
     assert_eq!(days, [Some(DAY), Some(DAY.next())]);
     let latest = changed.iter().map(|partition| partition.modified).max().unwrap();
     assert!(partitions(&wait, &client, &table, latest).unwrap().is_empty());
+}
+
+/// Killed while it makes the staging table of the day, the emulator keeps the table and forgets that it has it, so that nobody
+/// can make it any more. BigQuery makes a table or does not.
+fn remove_forgotten_table(emulator: &BigQuery, table: &bridge::cold::TableRef) {
+    let day = DAY.to_string().replace('-', "");
+    let staging = format!("`{}._strata_{}_readings_{day}`", table.dataset, table.table);
+    strata_e2e::emulator::query(emulator, &format!("CREATE OR REPLACE TABLE {staging} (x INT64)"));
+    strata_e2e::emulator::query(emulator, &format!("DROP TABLE {staging}"));
 }

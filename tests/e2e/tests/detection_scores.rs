@@ -225,7 +225,7 @@ fn what_cannot_be_judged_is_refused_with_what_to_do() {
             "'{now}', '{1}', options => '{\"lines\": 1}'",
             "22023",
             "unknown option \"lines\" of range_novelty",
-            "The options of range_novelty are line, ",
+            "The options of range_novelty are interval, line, ",
         ),
         (
             "'{now}', '{1}', options => '{\"warm\": 1}'",
