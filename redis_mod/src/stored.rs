@@ -29,6 +29,11 @@ impl Stored {
         self.instance
     }
 
+    /// Gives the series a new name in memory.
+    pub fn renew(&mut self) {
+        self.instance = instance::next();
+    }
+
     /// Changes the series and counts the difference.
     #[inline]
     pub fn change<T>(&mut self, change: impl FnOnce(&mut Series) -> T) -> T {

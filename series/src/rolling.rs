@@ -6,6 +6,9 @@ use crate::rollup::{COARSE, FINE, Sketch};
 use crate::sketch::SketchSum;
 use crate::time::{Micros, bucket_start};
 
+/// Buckets that closing the gaps between windows may make.
+const MAX_DENSE: usize = 1 << 20;
+
 /// Collects windows that hold a value of one of the measures. Two flat lists rather than one allocation per window: a
 /// dashboard asks for hundreds of windows.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub struct Windows {
     sums: Vec<SketchSum>,
     sketches: bool,
     values: u64,
+    /// Windows without values may be among them.
+    has_empty: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +59,16 @@ impl Windows {
     }
 
     fn new(shape: Shape, measures: usize, sketches: bool) -> Windows {
-        Windows { shape, measures, starts: Vec::new(), buckets: Vec::new(), sums: Vec::new(), sketches, values: 0 }
+        Windows {
+            shape,
+            measures,
+            starts: Vec::new(),
+            buckets: Vec::new(),
+            sums: Vec::new(),
+            sketches,
+            values: 0,
+            has_empty: false,
+        }
     }
 
     /// Whether quantiles are wanted.
@@ -165,7 +179,11 @@ impl Windows {
         for (bucket, sum) in self.buckets.iter_mut().zip(self.sums) {
             bucket.sketch = Some(Box::new(sum.finish()));
         }
-        Table { starts: self.starts, measures: self.measures, buckets: self.buckets }
+        let mut table = Table { starts: self.starts, measures: self.measures, buckets: self.buckets };
+        if self.has_empty {
+            table.drop_empty();
+        }
+        table
     }
 
     /// Start of the window that holds `time` if it follows the last one without a gap.
@@ -194,35 +212,79 @@ impl Windows {
         match self.starts.last() {
             Some(&last) if last == start => (self.starts.len() - 1) * self.measures,
             Some(&last) if last > start => self.earlier_window(start),
-            _ => self.insert_window(self.starts.len(), start),
+            _ => self.append_window(start),
         }
     }
 
+    /// A window before the last one: another series, or another measure of the same, reaches back.
     fn earlier_window(&mut self, start: Micros) -> usize {
+        let Shape::Tumbling { width, .. } = self.shape else { return 0 };
         // without gaps the position follows from the times
-        if let Shape::Tumbling { width, .. } = self.shape {
-            let guess = (start - self.starts[0]) / width;
-            if guess >= 0 && self.starts.get(guess as usize) == Some(&start) {
-                return guess as usize * self.measures;
-            }
+        let position = |starts: &[Micros]| usize::try_from((start - starts[0]) / width).unwrap_or(usize::MAX);
+        if start >= self.starts[0] && self.starts.get(position(&self.starts)) == Some(&start) {
+            return position(&self.starts) * self.measures;
         }
         match self.starts.binary_search(&start) {
             Ok(index) => index * self.measures,
+            Err(_) if self.close_gaps(start) => position(&self.starts) * self.measures,
             Err(index) => self.insert_window(index, start),
         }
     }
 
+    /// One window between two others, of which the later ones move.
     fn insert_window(&mut self, index: usize, start: Micros) -> usize {
         let at = index * self.measures;
-        if index == self.starts.len() {
-            (0..self.measures).for_each(|_| self.buckets.push(Bucket::EMPTY));
-        } else {
-            self.buckets.splice(at..at, std::iter::repeat_n(Bucket::EMPTY, self.measures));
-        }
+        self.buckets.splice(at..at, std::iter::repeat_n(Bucket::EMPTY, self.measures));
         if self.sketches {
             self.sums.splice(at..at, std::iter::repeat_n(SketchSum::default(), self.measures));
         }
         self.starts.insert(index, start);
+        at
+    }
+
+    /// Makes windows without gaps from `start`, or the first, to the last: inserting them one by one would move the rest of
+    /// the list each time. Those that stay empty are dropped in the end. Returns false, having done nothing, if the gaps are
+    /// too wide for that.
+    fn close_gaps(&mut self, start: Micros) -> bool {
+        let (Shape::Tumbling { width, .. }, Some(&first), Some(&last)) =
+            (self.shape, self.starts.first(), self.starts.last())
+        else {
+            return false;
+        };
+        let first = first.min(start);
+        let windows = usize::try_from((last - first) / width + 1).unwrap_or(usize::MAX);
+        if windows.saturating_mul(self.measures) > MAX_DENSE {
+            return false;
+        }
+        let mut buckets = Vec::with_capacity(windows * self.measures);
+        buckets.resize_with(windows * self.measures, || Bucket::EMPTY);
+        let mut sums = Vec::new();
+        if self.sketches {
+            sums.resize_with(windows * self.measures, SketchSum::default);
+        }
+        let old = std::mem::replace(&mut self.starts, (0..windows as Micros).map(|w| first + w * width).collect());
+        for (window, start) in old.into_iter().enumerate() {
+            let to = ((start - first) / width) as usize * self.measures;
+            for measure in 0..self.measures {
+                let from = window * self.measures + measure;
+                buckets[to + measure] = std::mem::take(&mut self.buckets[from]);
+                if self.sketches {
+                    sums[to + measure] = std::mem::take(&mut self.sums[from]);
+                }
+            }
+        }
+        (self.buckets, self.sums) = (buckets, sums);
+        self.has_empty = true;
+        true
+    }
+
+    fn append_window(&mut self, start: Micros) -> usize {
+        let at = self.buckets.len();
+        (0..self.measures).for_each(|_| self.buckets.push(Bucket::EMPTY));
+        if self.sketches {
+            self.sums.resize_with(at + self.measures, SketchSum::default);
+        }
+        self.starts.push(start);
         at
     }
 }
@@ -266,6 +328,18 @@ impl Table {
     pub fn into_one(mut self) -> Vec<Bucket> {
         self.buckets.resize(self.measures, Bucket::EMPTY);
         self.buckets
+    }
+
+    fn drop_empty(&mut self) {
+        let has_values = |window: &usize| self.buckets(*window).iter().any(|bucket| bucket.count > 0);
+        let kept: Vec<usize> = (0..self.len()).filter(has_values).collect();
+        let mut buckets = Vec::with_capacity(kept.len() * self.measures);
+        for &window in &kept {
+            let from = window * self.measures;
+            buckets.extend(self.buckets[from..from + self.measures].iter_mut().map(std::mem::take));
+        }
+        self.starts = kept.iter().map(|&window| self.starts[window]).collect();
+        self.buckets = buckets;
     }
 
     /// Fills the gaps between the windows of this width with empty ones.
@@ -325,6 +399,31 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn series_that_come_one_after_the_other_fill_the_same_windows(
+            series in prop::collection::vec(prop::collection::vec(-500i64..500, 1..20), 1..6),
+            width in 1i64..60,
+            sketches: bool,
+        ) {
+            let mut windows = Windows::tumbling(width, 3, 2, sketches);
+            let mut expected = std::collections::BTreeMap::<Micros, u64>::new();
+            for mut times in series {
+                times.sort_unstable();
+                times.dedup();
+                times.iter().for_each(|&time| *expected.entry(windows.start_of(time)).or_default() += 1);
+                let values = vec![1.0; times.len()];
+                let missing = vec![f64::NAN; times.len()];
+                windows.add_rows(&times, &[&missing, &values]);
+            }
+            let table = windows.finish();
+            let found: Vec<(Micros, u64)> = table.rows().map(|(start, buckets)| (start, buckets[1].count)).collect();
+            prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+            for (_, buckets) in table.rows() {
+                prop_assert_eq!(buckets[0].count, 0);
+                prop_assert_eq!(buckets[1].sketch.as_ref().map(|sketch| sketch.count()), sketches.then_some(buckets[1].count));
+            }
+        }
+
         #[test]
         fn tumbling_windows_equal_buckets_filled_one_by_one(
             steps in prop::collection::vec((1i64..30, prop_oneof![8 => (-1000i32..1000).prop_map(f64::from), 1 => Just(f64::NAN)]), 1..100),

@@ -78,6 +78,12 @@ pub struct SeriesMut {
 }
 
 impl SeriesMut {
+    /// Makes it another series to tokens that were given before.
+    pub fn renew(&mut self) {
+        // SAFETY: as in [`SeriesMut::change`].
+        unsafe { (*self.stored).renew() }
+    }
+
     /// See [`crate::instance`].
     pub fn instance(&self) -> u64 {
         // SAFETY: as in [`SeriesMut::change`].
@@ -116,14 +122,20 @@ pub fn write(ctx: Ctx, name: *mut RedisModuleString) -> Result<Option<SeriesMut>
 /// If the key's name is not that of a series.
 pub fn create(ctx: Ctx, name: *mut RedisModuleString, series: Series) -> Result<(), Failure> {
     // SAFETY: the name is an argument of the running command.
+    index::check_name(unsafe { args::bytes(name) })?;
+    store(ctx, name, series);
+    Ok(())
+}
+
+/// As [`create`], under whatever name: a series may have been renamed.
+pub fn store(ctx: Ctx, name: *mut RedisModuleString, series: Series) {
+    // SAFETY: the name is an argument of the running command.
     let bytes = unsafe { args::bytes(name) };
-    index::check_name(bytes)?;
     let key = Handle::open(ctx, name, raw::REDISMODULE_READ | raw::REDISMODULE_WRITE);
     let stored = Box::into_raw(Box::new(Stored::new(series)));
     // SAFETY: the key is open for writing; Redis owns the value from now on and gives it back to the free callback.
     unsafe { redis!(RedisModule_ModuleTypeSetValue(key.0, series_type::handle(), stored.cast())) };
     index::insert(ctx.db(), bytes);
-    Ok(())
 }
 
 /// A module string made by us, freed when dropped.

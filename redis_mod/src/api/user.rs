@@ -6,8 +6,14 @@ use super::key::OwnedString;
 use redis_module::raw::{self, RedisModuleUser};
 use std::ffi::c_int;
 
-/// The user who runs the command; none for replication and the AOF, which may do everything.
-pub struct Caller(*mut RedisModuleUser);
+/// The user who runs the command.
+pub enum Caller {
+    /// Replication and the AOF, which may do everything.
+    Server,
+    User(*mut RedisModuleUser),
+    /// A user that was removed meanwhile, who may do nothing.
+    Gone,
+}
 
 impl Caller {
     pub fn of(ctx: Ctx) -> Caller {
@@ -15,31 +21,33 @@ impl Caller {
         unsafe {
             let name = redis!(RedisModule_GetCurrentUserName(ctx.raw()));
             if name.is_null() {
-                return Caller(std::ptr::null_mut());
+                return Caller::Server;
             }
             let user = redis!(RedisModule_GetModuleUserFromUserName(name));
             redis!(RedisModule_FreeString(ctx.raw(), name));
-            Caller(user)
+            if user.is_null() { Caller::Gone } else { Caller::User(user) }
         }
     }
 
     /// Whether the user may read this key.
     pub fn may_read(&self, key: &OwnedString) -> bool {
-        if self.0.is_null() {
-            return true;
-        }
+        let user = match *self {
+            Caller::Server => return true,
+            Caller::Gone => return false,
+            Caller::User(user) => user,
+        };
         let access = raw::REDISMODULE_CMD_KEY_ACCESS as c_int;
         // SAFETY: user and key are valid.
-        let status = unsafe { redis!(RedisModule_ACLCheckKeyPermissions(self.0, key.0, access)) };
+        let status = unsafe { redis!(RedisModule_ACLCheckKeyPermissions(user, key.0, access)) };
         status == raw::REDISMODULE_OK as c_int
     }
 }
 
 impl Drop for Caller {
     fn drop(&mut self) {
-        if !self.0.is_null() {
+        if let Caller::User(user) = *self {
             // SAFETY: got from Redis, freed once.
-            unsafe { redis!(RedisModule_FreeModuleUser(self.0)) };
+            unsafe { redis!(RedisModule_FreeModuleUser(user)) };
         }
     }
 }

@@ -28,7 +28,14 @@ impl Command for Del {
         let name = cursor.raw()?;
         let (from, to) = (cursor.bound()?, cursor.bound()?);
         let removed = match key::write(ctx, name)? {
-            Some(mut series) => series.change(|series| series.delete(from, to))?,
+            Some(mut series) => {
+                let removed = series.change(|series| series.delete(from, to))?;
+                // What is written in the place of removed samples must not be acknowledged by a token that named those.
+                if removed > 0 {
+                    series.renew();
+                }
+                removed
+            }
             None => 0,
         };
         if removed > 0 {

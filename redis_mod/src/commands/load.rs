@@ -32,7 +32,11 @@ impl Command for Load {
         if key::write(ctx, name)?.is_some() {
             return Err(Failure::text("the key exists already"));
         }
-        key::create(ctx, name, series)?;
+        if ctx.repeats() {
+            key::store(ctx, name, series);
+        } else {
+            key::create(ctx, name, series)?;
+        }
         ctx.replicate_verbatim();
         ctx.notify(c"strata.load", name);
         ctx.reply_text("OK");

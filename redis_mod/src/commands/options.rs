@@ -2,7 +2,7 @@
 
 use super::arguments::{Cursor, List, shown};
 use crate::failure::Failure;
-use crate::hot::Series;
+use crate::hot::{MAX_MEASURES, Series};
 use series::aggregate::Aggregate;
 use series::time::Micros;
 use smallvec::SmallVec;
@@ -91,7 +91,7 @@ impl<'a> Options<'a> {
                 Failure::text(format!("unknown option \"{}\"; allowed here: {}", shown(word), allowed.join(", ")))
             })?;
             match *name {
-                "MEASURES" => options.measures = Some(cursor.list("MEASURES")?),
+                "MEASURES" => options.measures = Some(distinct(cursor.list("MEASURES")?)?),
                 "AGG" => options.aggregates = Some(aggregates(cursor)?),
                 "BUCKET" => options.bucket = Some(cursor.duration()?),
                 "ALIGN" => options.align = cursor.time()?,
@@ -130,6 +130,20 @@ impl<'a> Options<'a> {
     }
 }
 
+/// Refuses a name that stands twice, so that no list is longer than a series has measures or the server would answer
+/// a thousand times the same.
+fn distinct(names: List<'_>) -> Result<List<'_>, Failure> {
+    let mut sorted = names.clone();
+    sorted.sort_unstable();
+    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Failure::text(format!("\"{}\" is named twice", shown(pair[0])))),
+        None if names.len() > MAX_MEASURES => {
+            Err(Failure::text(format!("{} measures are asked for; a series has at most {MAX_MEASURES}", names.len())))
+        }
+        None => Ok(names),
+    }
+}
+
 fn by<'a>(cursor: &mut Cursor<'a>) -> Result<By<'a>, Failure> {
     let word = cursor.bytes()?;
     if word.eq_ignore_ascii_case(b"KEY") {
@@ -146,8 +160,7 @@ fn by<'a>(cursor: &mut Cursor<'a>) -> Result<By<'a>, Failure> {
 }
 
 fn aggregates(cursor: &mut Cursor<'_>) -> Result<Aggregates, Failure> {
-    cursor
-        .list("AGG")?
+    distinct(cursor.list("AGG")?)?
         .into_iter()
         .map(|name| {
             let text =

@@ -11,7 +11,7 @@ use crate::hot::{Rows, Series, WindowQuery};
 use series::rolling::{Table, Windows};
 use series::time::Micros;
 
-/// Windows a reply may have with EMPTY, which makes up windows that no sample paid for.
+/// Windows times measures that a reply may have with EMPTY, which makes up windows that no sample paid for.
 const MAX_WINDOWS: i64 = 1_000_000;
 
 pub struct Range;
@@ -152,7 +152,7 @@ fn reply_windows(
     series.fold(&WindowQuery { from, to, picks: &positions(picks), needs }, &mut windows)?;
     let table = windows.finish();
     let table = match options.bucket {
-        Some(width) if options.empty => with_empty(table, width)?,
+        Some(width) if options.empty => with_empty(table, width, picks.len())?,
         _ => table,
     };
     let count = options.count.unwrap_or(usize::MAX);
@@ -162,12 +162,12 @@ fn reply_windows(
 }
 
 /// Fills the gaps between the windows with empty ones.
-fn with_empty(table: Table, width: Micros) -> Result<Table, Failure> {
+fn with_empty(table: Table, width: Micros, measures: usize) -> Result<Table, Failure> {
     if let (Some(first), Some(last)) = (table.starts().first(), table.starts().last()) {
         let total = (last - first) / width + 1;
-        if total > MAX_WINDOWS {
+        if total.saturating_mul(measures.max(1) as i64) > MAX_WINDOWS {
             return Err(Failure::text(format!(
-                "EMPTY would return {total} windows; at most {MAX_WINDOWS} are allowed"
+                "EMPTY would return {total} windows of {measures} measures; at most {MAX_WINDOWS} of one are allowed"
             )));
         }
     }

@@ -26,6 +26,9 @@ use series::time::Micros;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
+/// Windows a group may have: all series of a source can fill every one.
+const MAX_WINDOWS: i64 = 100_000;
+
 pub struct Source;
 
 const BY: Arg = Arg::option(
@@ -69,6 +72,14 @@ impl Command for Source {
             Options::parse(&mut cursor, &["AT", "MEASURES", "AGG", "BUCKET", "ALIGN", "BY", "PACKED", "STATE"])?;
         if options.bucket.is_none() && (options.align != 0 || options.packed) {
             return Err(Failure::text("ALIGN and PACKED need BUCKET"));
+        }
+        if let Some(bucket) = options.bucket
+            && width / bucket > MAX_WINDOWS
+        {
+            return Err(Failure::text(format!(
+                "BUCKET would make {} windows; at most {MAX_WINDOWS} are allowed",
+                width / bucket
+            )));
         }
         if options.state && options.packed {
             return Err(Failure::text("a STATE is bytes, which PACKED cannot hold"));

@@ -2,7 +2,7 @@
 //!
 //! Layout: the number of measures (u16) and where each measure's section ends (u32 each), then the sections. A section
 //! holds the hour's own state (count u32, sum, minimum, maximum, squared deviations as f64), the bitmap of the 5-minute
-//! buckets that have values (u16), their sums and squared deviations (f64 each), then, with a length (u16) in front of
+//! buckets that have values (u16), their sums and squared deviations (f64 each), then, with a length (u32) in front of
 //! each: counts and times of first and last value, packed; minima, maxima, first and last values as one decimal column;
 //! the quantile sketch. Sensors report decimals, so that the four values of a bucket take some five bytes instead of 32,
 //! while sums and deviations, which averages are made of, are read in place. It never leaves the process.
@@ -177,8 +177,8 @@ impl<'a> Section<'a> {
         let mut rest = self.bytes.get(plain..).ok_or(SHORT)?;
         let mut parts = [&rest[..0]; 3];
         for part in &mut parts {
-            let (length, tail) = rest.split_first_chunk::<2>().ok_or(SHORT)?;
-            (*part, rest) = tail.split_at_checked(usize::from(u16::from_le_bytes(*length))).ok_or(SHORT)?;
+            let (length, tail) = rest.split_first_chunk::<4>().ok_or(SHORT)?;
+            (*part, rest) = tail.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or(SHORT)?;
         }
         Ok(parts)
     }
@@ -321,8 +321,8 @@ fn put_section(start: Micros, slots: &[(usize, &[Bucket])], measure: usize, sket
 /// Appends what `fill` appends, its length in front.
 fn put_part(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
     let at = out.len();
-    out.extend([0, 0]);
+    out.extend([0; 4]);
     fill(out);
-    let length = (out.len() - at - 2) as u16;
-    out[at..at + 2].copy_from_slice(&length.to_le_bytes());
+    let length = (out.len() - at - 4) as u32;
+    out[at..at + 4].copy_from_slice(&length.to_le_bytes());
 }

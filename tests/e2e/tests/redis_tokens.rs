@@ -52,6 +52,29 @@ fn a_token_from_before_a_restart_clears_nothing_in_what_was_loaded() {
 }
 
 #[test]
+fn a_sample_that_was_removed_and_written_anew_is_not_acknowledged_with_the_old_one() {
+    let server = server();
+    let mut redis = Client::new(&server);
+    write(&mut redis, 1);
+    let token = redis.pending("r");
+    redis.run("STRATA.DEL r:A 10 10");
+    redis.run("STRATA.ADD r:A 10 flow 99");
+    clears_nothing(&mut redis, &token);
+}
+
+#[test]
+fn a_replica_counts_writes_as_its_primary_when_a_deletion_finds_nothing() {
+    let (primary, replica) = pair();
+    let (mut primary, mut replica) = (Client::new(&primary), Client::new(&replica));
+    write(&mut primary, 1);
+    primary.run("STRATA.DEL r:A 500 600");
+    primary.run("STRATA.ADD r:A 3 flow 7");
+    let seq = primary.info("r:A", "seq");
+    eventually("the replica's writes", || (replica.info("r:A", "late") == "1").then_some(()));
+    assert_eq!(replica.info("r:A", "seq"), seq);
+}
+
+#[test]
 fn a_token_from_before_the_key_was_deleted_clears_nothing() {
     let server = server();
     let mut redis = Client::new(&server);
