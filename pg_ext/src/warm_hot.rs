@@ -82,12 +82,6 @@ pub fn start(source: &Source, client: &HotClient, since: Micros) -> Result<Optio
     Ok(newest.map(|newest| newest.saturating_sub(since.min(retention)).max(FIRST_TIME)))
 }
 
-/// Rows of the table that a fill would send.
-pub fn rows_since(source: &Source, from: Micros) -> Result<i64> {
-    let sql = format!("SELECT count(*) FROM {} t WHERE {}", source.table, condition(source, from));
-    Ok(Spi::get_one::<i64>(&sql)?.unwrap_or(0))
-}
-
 fn condition(source: &Source, from: Micros) -> String {
     let present: Vec<String> =
         source.measures.iter().map(|measure| format!("t.{} IS NOT NULL", quote::ident(measure))).collect();

@@ -6,7 +6,7 @@ use crate::hot_detection::{self, Handover};
 use crate::interrupts::BackendWait;
 use crate::manifest;
 use crate::source::Source;
-use crate::warm_hot::{AFTER_A_START, fill, rows_since, start};
+use crate::warm_hot::{AFTER_A_START, fill, start};
 use crate::workers::{JobError, JobOutcome, transaction};
 use bridge::hot::HotClient;
 use bridge::wait::Wait;
@@ -27,8 +27,9 @@ fn warm_source(source: &Source, client: &HotClient) -> std::result::Result<JobOu
         return Ok(JobOutcome::default());
     }
     let rows = match start(source, client, AFTER_A_START)? {
-        Some(from) if !has_all(source, client, from)? => fill(source, client, from)?,
-        _ => 0,
+        // also after a restart with persistence: a snapshot may lack the last hour, and filling changes nothing else
+        Some(from) => fill(source, client, from)?,
+        None => 0,
     };
     hot_detection::hand_over(source, client, &instance, Handover::Always)?;
     // a Redis that was started again meanwhile is filled by the next run
@@ -37,12 +38,6 @@ fn warm_source(source: &Source, client: &HotClient) -> std::result::Result<JobOu
     }
     let message = (rows > 0).then(|| format!("Redis was given {rows} samples that it did not have"));
     Ok(JobOutcome { rows, message, ..JobOutcome::default() })
-}
-
-/// After a restart with persistence Redis has what the table has, and what is pending besides.
-fn has_all(source: &Source, client: &HotClient, from: i64) -> std::result::Result<bool, Failure> {
-    let info = BackendWait.wait("asking Redis for a source", client.info_source(&source.name))?;
-    Ok(info.samples.saturating_sub(info.pending) >= rows_since(source, from)? as u64)
 }
 
 fn filled(source_id: i32) -> std::result::Result<Option<String>, Failure> {
