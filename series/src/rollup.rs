@@ -17,8 +17,7 @@ use crate::bucket::Bucket;
 use crate::bytes::DecodeError;
 use crate::sketch::{DdSketch, SketchSum};
 use crate::time::{MICROS_PER_HOUR, MICROS_PER_MINUTE, Micros, bucket_start};
-pub use hour::Hour;
-use hour::Scratch;
+use hour::{Hour, Scratch};
 use open_hour::OpenHour;
 
 /// Width of the narrowest kept buckets.

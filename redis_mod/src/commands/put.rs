@@ -33,7 +33,7 @@ impl Command for Put {
             return Err(Failure::text("no such key"));
         };
         let messages = stored.change(|series| {
-            let judged = series.put(sample)?.judged;
+            let judged = series.put(sample)?;
             let retention = config::retention();
             if series.may_trim(retention) {
                 series.trim(retention);

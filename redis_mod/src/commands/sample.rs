@@ -85,7 +85,7 @@ fn add(ctx: Ctx, series: &mut Series, when: When, values: &[(&[u8], f64)]) -> Re
         When::Now => series.free_time(ctx.now())?,
     };
     let measures = series.measures().len();
-    let judged = series.add(time, values)?.judged;
+    let judged = series.add(time, values)?;
     let known = series.measures().len() == measures;
     let put = if known && has_replicas() { series.put_of(time, values) } else { None };
     let retention = config::retention();

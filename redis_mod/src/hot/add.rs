@@ -9,24 +9,6 @@ use series::rollup::Change;
 use series::time::Micros;
 use smallvec::SmallVec;
 
-/// What became of a sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Added {
-    /// It is the newest.
-    InOrder,
-    /// It is older than the newest, or changed a sample that was there.
-    Late,
-    /// It said what was known already.
-    Unchanged,
-}
-
-/// What writing a sample did.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Written {
-    pub added: Added,
-    pub judged: Judged,
-}
-
 /// Why a sample was refused; nothing was changed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum AddError {
@@ -51,11 +33,11 @@ pub(super) type Targets = SmallVec<[(usize, f64); 16]>;
 pub(super) type Changes = SmallVec<[Change; 16]>;
 
 impl Series {
-    /// Writes one sample. A NaN says nothing about its measure; a measure that is named twice takes the last value.
+    /// Writes one sample and judges it. A NaN says nothing about its measure; a measure that is named twice takes the last value.
     ///
     /// # Errors
     /// [`AddError`]; the series is then as it was.
-    pub fn add(&mut self, time: Micros, values: &[(&[u8], f64)]) -> Result<Written, AddError> {
+    pub fn add(&mut self, time: Micros, values: &[(&[u8], f64)]) -> Result<Judged, AddError> {
         if !TIME_RANGE.contains(&time) {
             return Err(AddError::Time);
         }
@@ -63,11 +45,8 @@ impl Series {
         self.write(time, &targets)
     }
 
-    /// Writes finite values of measures that the series has.
-    pub(super) fn write(&mut self, time: Micros, targets: &[(usize, f64)]) -> Result<Written, AddError> {
-        if !TIME_RANGE.contains(&time) {
-            return Err(AddError::Time);
-        }
+    /// Writes finite values of measures that the series has, at a time within the range.
+    pub(super) fn write(&mut self, time: Micros, targets: &[(usize, f64)]) -> Result<Judged, AddError> {
         let in_order = match self.open.last() {
             Some(last) => time > last,
             None => self.last().is_none_or(|last| time > last),
@@ -78,7 +57,7 @@ impl Series {
                 self.close()?;
             }
             self.append(time, targets);
-            return Ok(Written { added: Added::InOrder, judged: self.judge(time, targets) });
+            return Ok(self.judge(time, targets));
         }
         let mut changes = Changes::new();
         let new_row = if self.blocks.last().is_some_and(|block| time <= block.last()) {
@@ -87,10 +66,10 @@ impl Series {
             self.amend_open(time, targets, &mut changes)?
         };
         if changes.is_empty() {
-            return Ok(Written { added: Added::Unchanged, judged: Judged::default() });
+            return Ok(Judged::default());
         }
         self.note_late(time, new_row);
-        Ok(Written { added: Added::Late, judged: self.judge_completed(time, &changes) })
+        Ok(self.judge_completed(time, &changes))
     }
 
     /// Judges the sample that was just appended.
@@ -103,8 +82,8 @@ impl Series {
         self.watches.judge(time, value_of)
     }
 
-    /// Judges the measures that the newest sample got later than others. What came late otherwise is judged by
-    /// PostgreSQL, which goes back to a state before it and hands over a new one.
+    /// Judges the measures that the newest sample got later than others. What came late otherwise is judged by PostgreSQL
+    /// alone, which can go back to a state before it.
     fn judge_completed(&mut self, time: Micros, changes: &[Change]) -> Judged {
         let mut judged = Judged::default();
         if self.last() == Some(time) {

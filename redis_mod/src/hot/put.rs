@@ -3,8 +3,9 @@
 //! Format: fingerprint of the measures (u32), time (zigzag LEB128), then for each value the measure's position (LEB128)
 //! and the value (f64), little-endian.
 
-use super::Series;
-use super::add::{AddError, Targets, Written};
+use super::add::{AddError, Targets};
+use super::watches::Judged;
+use super::{Series, TIME_RANGE};
 use series::bytes::{DecodeError, Reader, put_f64, put_varint, put_zigzag};
 use series::time::Micros;
 
@@ -25,13 +26,16 @@ impl Series {
     ///
     /// # Errors
     /// If they are damaged, or were made of a series with other measures; the series is then as it was.
-    pub fn put(&mut self, bytes: &[u8]) -> Result<Written, AddError> {
+    pub fn put(&mut self, bytes: &[u8]) -> Result<Judged, AddError> {
         let (fingerprint, rest) = bytes.split_first_chunk::<4>().ok_or(DecodeError::Truncated)?;
         if u32::from_le_bytes(*fingerprint) != self.measures.fingerprint() {
             return Err(AddError::Damaged(DecodeError::Invalid("the sample is of a series with other measures")));
         }
         let mut reader = Reader::new(rest);
         let time = reader.zigzag()?;
+        if !TIME_RANGE.contains(&time) {
+            return Err(AddError::Time);
+        }
         let mut targets = Targets::new();
         while reader.remaining() > 0 {
             let measure = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);

@@ -21,7 +21,7 @@ const SHORT: DecodeError = DecodeError::Truncated;
 const STATE: usize = 4 + 4 * 8;
 
 #[derive(Debug, Clone)]
-pub struct Hour {
+pub(super) struct Hour {
     start: Micros,
     data: Box<[u8]>,
 }
@@ -41,7 +41,7 @@ impl Hour {
         Hour { start, data: data.into() }
     }
 
-    pub fn start(&self) -> Micros {
+    pub(super) fn start(&self) -> Micros {
         self.start
     }
 
