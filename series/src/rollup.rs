@@ -3,21 +3,22 @@
 //!
 //! Nothing is updated when a sample arrives. When a sample crosses the border of a 5-minute bucket, the rows of the
 //! bucket that ended become one state per measure (two passes over a handful of values that are still in the cache);
-//! when it crosses that of an hour, the hour's states are packed into one allocation ([`Hour`]) with the hour's own state
-//! and quantile sketch, merged by the parallel formula of Chan, Golub and LeVeque (1979). A day is merged from its hours
-//! when it is asked for. Quantiles of less than an hour come from the samples.
+//! when it crosses that of an hour, the hour's states are packed into one allocation with its quantile sketch; the state of
+//! the hour as a whole, merged by the parallel formula of Chan, Golub and LeVeque (1979), is kept beside it ([`Hours`]). A
+//! day is merged from its hours when it is asked for. Quantiles of less than an hour come from the samples.
 //!
 //! A late sample makes its 5-minute bucket anew. Kept buckets never outlive their samples: [`Rollups::valid_from`] says
 //! from where on they hold.
 
 mod hour;
+mod hours;
 mod open_hour;
 
 use crate::bucket::Bucket;
 use crate::bytes::DecodeError;
 use crate::sketch::{DdSketch, SketchSum};
 use crate::time::{MICROS_PER_HOUR, MICROS_PER_MINUTE, Micros, bucket_start};
-use hour::{Hour, Scratch};
+use hours::Hours;
 use open_hour::OpenHour;
 
 /// Width of the narrowest kept buckets.
@@ -55,8 +56,7 @@ pub struct Change {
 /// The kept buckets of a series, of which the samples are elsewhere.
 #[derive(Debug, Clone)]
 pub struct Rollups {
-    /// Closed hours that hold samples, oldest first.
-    hours: Vec<Hour>,
+    hours: Hours,
     open: OpenHour,
     /// Start of the 5-minute bucket that is still filling; samples from here on are in no kept bucket.
     open_start: Micros,
@@ -66,7 +66,7 @@ pub struct Rollups {
 impl Default for Rollups {
     fn default() -> Rollups {
         Rollups {
-            hours: Vec::new(),
+            hours: Hours::default(),
             open: OpenHour::new(Micros::MIN),
             open_start: Micros::MIN,
             valid_from: Micros::MIN,
@@ -116,7 +116,9 @@ impl Rollups {
 
     fn turn_to(&mut self, hour: Micros) {
         if hour != self.open.start() {
-            self.hours.extend(self.open.seal(hour));
+            if let Some(sealed) = self.open.seal(hour) {
+                self.hours.put(sealed);
+            }
         }
     }
 
@@ -134,16 +136,10 @@ impl Rollups {
             self.open.amend(start, times, columns, changes);
             return Ok(());
         }
-        let place = self.hours.binary_search_by_key(&hour, Hour::start);
-        let mut opened = match place {
-            Ok(index) => self.hours[index].reopen()?,
-            Err(_) => OpenHour::new(hour),
-        };
+        let mut opened = self.hours.reopen(hour)?;
         opened.amend(start, times, columns, changes);
-        match (place, opened.seal(hour)) {
-            (Ok(index), Some(sealed)) => self.hours[index] = sealed,
-            (Err(index), Some(sealed)) => self.hours.insert(index, sealed),
-            (_, None) => {}
+        if let Some(sealed) = opened.seal(hour) {
+            self.hours.put(sealed);
         }
         Ok(())
     }
@@ -151,8 +147,7 @@ impl Rollups {
     /// Forgets the buckets before the oldest sample that is left.
     pub fn trim(&mut self, first: Micros) {
         self.valid_from = self.valid_from.max(first);
-        let gone = self.hours.iter().take_while(|hour| hour.start() + COARSE <= first).count();
-        self.hours.drain(..gone);
+        self.hours.drop_until(first);
     }
 
     /// The part of `from..to` (`to` exclusive) that kept buckets answer: for quantiles whole hours (the open hour as far
@@ -170,6 +165,12 @@ impl Rollups {
         (self.hours.len() + 1) * SLOTS
     }
 
+    /// Asks for the memory that [`Rollups::visit`] reads first.
+    pub fn prefetch(&self, picks: &[usize]) {
+        self.open.prefetch();
+        self.hours.prefetch(picks);
+    }
+
     /// Calls `visit` with every kept state of the measures `picks` within `span`, which [`Rollups::kept`] gave: whole
     /// hours where `hours` allows them, else 5-minute buckets. The arguments are the start of the state, the position in
     /// `picks`, the state, and the sketch that whole hours have.
@@ -181,22 +182,14 @@ impl Rollups {
         hours: bool,
         mut visit: impl FnMut(Micros, usize, Bucket, Sketch<'_>),
     ) -> Result<(), DecodeError> {
-        let first = self.hours.partition_point(|hour| hour.start() + COARSE <= from);
-        let last = self.hours.partition_point(|hour| hour.start() < to);
-        let covered = &self.hours[first..last.max(first)];
-        Hour::fetch(covered, picks, hours && !needs.sketch);
-        let mut scratch = Scratch::default();
-        for hour in covered {
-            let whole = hours && hour.start() >= from && hour.start() + COARSE <= to;
-            for (pick, &measure) in picks.iter().enumerate() {
-                if whole {
-                    hour.whole(measure, needs, |bucket, sketch| visit(hour.start(), pick, bucket, sketch))?;
-                } else {
-                    hour.fine(measure, (from, to), needs, &mut scratch, |start, bucket| {
-                        visit(start, pick, bucket, Sketch::None)
-                    })?;
-                }
-            }
+        // the hours at the ends may lie in part within the span, those between them as a whole
+        let inner = (bucket_start(from.saturating_add(COARSE - 1), COARSE), bucket_start(to, COARSE));
+        if hours && inner.0 < inner.1 {
+            self.hours.visit_fine((from, inner.0), picks, needs, &mut visit)?;
+            self.hours.visit_whole(inner, picks, needs, &mut visit)?;
+            self.hours.visit_fine((inner.1, to), picks, needs, &mut visit)?;
+        } else {
+            self.hours.visit_fine((from, to), picks, needs, &mut visit)?;
         }
         let whole = hours && self.open.start() >= from && self.open_start <= to;
         self.open.visit((from, to), picks, whole, &mut visit);
@@ -205,14 +198,12 @@ impl Rollups {
 
     /// Heap bytes; `allocated` says what the allocator spends on a slice.
     pub fn heap_bytes(&self, allocated: impl Fn(&[u8]) -> usize) -> usize {
-        self.hours.capacity() * size_of::<Hour>()
-            + self.hours.iter().map(|hour| allocated(hour.data())).sum::<usize>()
-            + self.open.heap_bytes()
+        self.hours.heap_bytes(allocated) + self.open.heap_bytes()
     }
 
     /// The packed hours, for whoever defragments memory.
     pub fn allocations_mut(&mut self) -> impl Iterator<Item = &mut Box<[u8]>> {
-        self.hours.iter_mut().map(Hour::data_mut)
+        self.hours.allocations_mut()
     }
 }
 

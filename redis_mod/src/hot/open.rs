@@ -2,9 +2,13 @@
 //! place in memory.
 
 use super::read::Rows;
+use series::prefetch::prefetch;
 use series::time::Micros;
 
 const MISSING: u64 = f64::NAN.to_bits();
+
+/// A 5-minute bucket of a sensor that reports twice a minute.
+const PREFETCHED_ROWS: usize = 10;
 
 /// Rows of one time and one value per measure, sorted by time, times unique. Times and values are kept as their bits.
 #[derive(Debug, Clone)]
@@ -114,6 +118,11 @@ impl OpenRows {
         let start = self.search(from).unwrap_or_else(|row| row);
         let end = self.search(to).map_or_else(|row| row, |row| row + 1);
         start..end.max(start)
+    }
+
+    /// Asks for the memory of the newest rows.
+    pub fn prefetch(&self) {
+        prefetch(&self.words[self.words.len().saturating_sub(PREFETCHED_ROWS * self.stride)..]);
     }
 
     /// Replaces `rows` by these rows with the picked measures.

@@ -3,6 +3,7 @@
 use super::Series;
 use super::read::Rows;
 use series::bytes::DecodeError;
+use series::prefetch::prefetch;
 use series::rolling::{Fit, Windows};
 use series::rollup::Needs;
 use series::time::Micros;
@@ -29,7 +30,10 @@ pub struct WindowQuery<'a> {
 impl Series {
     /// Folds the samples of the range into `windows`, which has a bucket per picked measure.
     pub fn fold(&self, query: &WindowQuery<'_>, windows: &mut Windows) -> Result<(), DecodeError> {
-        let WindowQuery { from, to, .. } = *query;
+        let WindowQuery { from, to, picks, .. } = *query;
+        self.open.prefetch();
+        prefetch(&self.blocks[self.blocks.len().saturating_sub(1)..]);
+        self.rollups.prefetch(picks);
         let fit = windows.fit();
         let (start, end) = match fit {
             Fit::None => (from, from),

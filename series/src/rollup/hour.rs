@@ -1,24 +1,27 @@
 //! One closed hour of a series, packed into one allocation.
 //!
 //! Layout: the number of measures (u16) and where each measure's section ends (u32 each), then the sections. A section
-//! holds the hour's own state (count u32, sum, minimum, maximum, squared deviations as f64), the bitmap of the 5-minute
-//! buckets that have values (u16), their sums and squared deviations (f64 each), then, with a length (u32) in front of
-//! each: counts and times of first and last value, packed; minima, maxima, first and last values as one decimal column;
-//! the quantile sketch. Sensors report decimals, so that the four values of a bucket take some five bytes instead of 32,
-//! while sums and deviations, which averages are made of, are read in place. It never leaves the process.
+//! holds the bitmap of the 5-minute buckets that have values (u16), their sums and squared deviations (f64 each), then
+//! counts and times of first and last value, packed, and minima, maxima, first and last values as one decimal column, each
+//! with its length (u32) in front, and last the quantile sketch. Sensors report decimals, so that the four values of a
+//! bucket take some five bytes instead of 32, while sums and deviations, which averages are made of, are read in place. It
+//! never leaves the process.
+//!
+//! The state of the hour as a whole ([`State`]) is kept apart, side by side with those of the other hours.
 
 use super::open_hour::OpenHour;
-use super::{FINE, Needs, SLOTS, Sketch};
+use super::{FINE, Needs, SLOTS};
 use crate::bucket::{Bucket, Point};
 use crate::bytes::{DecodeError, Reader, put_f64};
 use crate::codec::{column, packed};
+use crate::prefetch::prefetch;
 use crate::sketch::DdSketch;
 use crate::time::Micros;
 
 const SHORT: DecodeError = DecodeError::Truncated;
 
-/// Bytes of the hour's own state.
-const STATE: usize = 4 + 4 * 8;
+/// Bytes of a section before the packed values of a full hour, about.
+const PLAIN: usize = 2 + 2 * 8 * SLOTS + 24;
 
 #[derive(Debug, Clone)]
 pub(super) struct Hour {
@@ -26,19 +29,59 @@ pub(super) struct Hour {
     data: Box<[u8]>,
 }
 
+/// What a measure's values of a whole hour come to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct State {
+    sum: f64,
+    min: f64,
+    max: f64,
+    /// Squared deviations from the mean.
+    m2: f64,
+    /// 0: the hour has no values of the measure.
+    count: u32,
+    /// Where the measure's sketch begins in the packed hour.
+    sketch: u32,
+}
+
+impl State {
+    pub(super) const EMPTY: State = State { sum: 0.0, min: 0.0, max: 0.0, m2: 0.0, count: 0, sketch: 0 };
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The state as a bucket of the hour that starts at `start`; first and last are left open.
+    pub(super) fn bucket(&self, start: Micros) -> Bucket {
+        let nowhere = Point { time: start, value: f64::NAN };
+        Bucket {
+            count: u64::from(self.count),
+            sum: self.sum,
+            min: self.min,
+            max: self.max,
+            mean: self.sum / f64::from(self.count),
+            m2: self.m2,
+            first: nowhere,
+            last: nowhere,
+            sketch: None,
+        }
+    }
+}
+
 impl Hour {
-    /// Packs an hour: `buckets[slot][measure]`, empty where there are no values, and a sketch per measure.
-    pub(super) fn pack(start: Micros, slots: &[(usize, &[Bucket])], sketches: &[DdSketch]) -> Hour {
+    /// Packs an hour: `buckets[slot][measure]`, empty where there are no values, and a sketch per measure. With the state
+    /// of each measure.
+    pub(super) fn pack(start: Micros, slots: &[(usize, &[Bucket])], sketches: &[DdSketch]) -> (Hour, Vec<State>) {
         let measures = sketches.len();
+        let mut states = Vec::with_capacity(measures);
         let mut data = Vec::with_capacity(2 + measures * 400);
         data.extend((measures as u16).to_le_bytes());
         data.resize(2 + measures * 4, 0);
         for (measure, sketch) in sketches.iter().enumerate() {
-            put_section(start, slots, measure, sketch, &mut data);
+            states.push(put_section(start, slots, measure, sketch, &mut data));
             let end = (data.len() as u32).to_le_bytes();
             data[2 + measure * 4..][..4].copy_from_slice(&end);
         }
-        Hour { start, data: data.into() }
+        (Hour { start, data: data.into() }, states)
     }
 
     pub(super) fn start(&self) -> Micros {
@@ -72,39 +115,36 @@ impl Hour {
         (!bytes.is_empty()).then_some(Section { start: self.start, bytes })
     }
 
-    /// Reads a byte of every cache line that a reader of these hours is about to need. A series that was not asked for
-    /// lately is in no cache, and one line waited for after the other costs more than everything else; these reads do not
-    /// depend on each other, so that the processor waits for many at a time.
-    pub(super) fn fetch(hours: &[Hour], picks: &[usize], states_only: bool) {
-        let headers = hours.iter().fold(0, |seen, hour| seen ^ hour.data.first().copied().unwrap_or(0));
-        let mut seen = headers;
+    /// Asks for what [`Hour::fine`] reads of these measures.
+    pub(super) fn prefetch(hours: &[Hour], picks: &[usize], needs: Needs) {
+        hours.iter().for_each(|hour| prefetch(&hour.data[..hour.data.len().min(2 + 4 * picks.len())]));
         for hour in hours {
             for section in picks.iter().filter_map(|&measure| hour.section(measure)) {
-                let length = if states_only { STATE } else { section.bytes.len() };
-                seen = section.bytes[..length.min(section.bytes.len())]
-                    .iter()
-                    .step_by(64)
-                    .fold(seen, |seen, byte| seen ^ byte);
+                let plain = if needs.extremes || needs.ends { usize::MAX } else { PLAIN };
+                prefetch(&section.bytes[..section.bytes.len().min(plain)]);
             }
         }
-        std::hint::black_box(seen);
     }
 
-    /// The state of the whole hour and its packed sketch.
-    pub(super) fn whole(
-        &self,
-        measure: usize,
-        needs: Needs,
-        visit: impl FnOnce(Bucket, Sketch<'_>),
-    ) -> Result<(), DecodeError> {
-        let Some(section) = self.section(measure) else { return Ok(()) };
-        let mut bucket = section.state()?;
-        if needs.ends {
-            section.fill_ends(&mut bucket)?;
-        }
-        let sketch = if needs.sketch { Sketch::Packed(section.sketch()?) } else { Sketch::None };
-        visit(bucket, sketch);
-        Ok(())
+    /// Asks for a sketch. Most are no longer than that.
+    pub(super) fn prefetch_sketch(&self, state: &State) {
+        let at = state.sketch as usize;
+        prefetch(self.data.get(at..(at + 128).min(self.data.len())).unwrap_or_default());
+    }
+
+    /// The first and the last value of a measure.
+    pub(super) fn ends(&self, measure: usize) -> Result<Option<(Point, Point)>, DecodeError> {
+        let Some(section) = self.section(measure) else { return Ok(None) };
+        let mut ends: Option<(Point, Point)> = None;
+        section.fine(Needs { ends: true, ..Needs::default() }, &mut Scratch::default(), |_, fine| {
+            ends = Some((ends.map_or(fine.first, |(first, _)| first), fine.last));
+        })?;
+        Ok(ends)
+    }
+
+    /// The packed sketch of a measure, with whatever follows it.
+    pub(super) fn sketch(&self, state: &State) -> Result<&[u8], DecodeError> {
+        self.data.get(state.sketch as usize..).ok_or(SHORT)
     }
 
     /// The states of the 5-minute buckets within `from..to`.
@@ -131,7 +171,7 @@ impl Hour {
         for measure in 0..self.measures() {
             let Some(section) = self.section(measure) else { continue };
             section.fine(Needs::STATE, &mut scratch, |start, bucket| open.put(start, measure, bucket))?;
-            open.put_sketch(measure, DdSketch::unpack(section.sketch()?)?);
+            open.put_sketch(measure, DdSketch::unpack(section.parts()?[2])?);
         }
         Ok(open)
     }
@@ -149,42 +189,21 @@ impl<'a> Section<'a> {
         Ok(f64::from_le_bytes(*bytes))
     }
 
-    fn state(&self) -> Result<Bucket, DecodeError> {
-        let count = u64::from(u32::from_le_bytes(*self.bytes.first_chunk::<4>().ok_or(SHORT)?));
-        let sum = self.f64(4)?;
-        let nowhere = Point { time: self.start, value: f64::NAN };
-        Ok(Bucket {
-            count,
-            sum,
-            min: self.f64(12)?,
-            max: self.f64(20)?,
-            mean: sum / count as f64,
-            m2: self.f64(28)?,
-            first: nowhere,
-            last: nowhere,
-            sketch: None,
-        })
-    }
-
     fn slots(&self) -> Result<u16, DecodeError> {
-        let bytes = self.bytes.get(STATE..).and_then(|rest| rest.first_chunk::<2>()).ok_or(SHORT)?;
+        let bytes = self.bytes.first_chunk::<2>().ok_or(SHORT)?;
         Ok(u16::from_le_bytes(*bytes))
     }
 
     /// What follows the plain numbers: counts and times, values, sketch.
     fn parts(&self) -> Result<[&'a [u8]; 3], DecodeError> {
-        let plain = STATE + 2 + 16 * self.slots()?.count_ones() as usize;
+        let plain = 2 + 16 * self.slots()?.count_ones() as usize;
         let mut rest = self.bytes.get(plain..).ok_or(SHORT)?;
-        let mut parts = [&rest[..0]; 3];
+        let mut parts = [&rest[..0]; 2];
         for part in &mut parts {
             let (length, tail) = rest.split_first_chunk::<4>().ok_or(SHORT)?;
             (*part, rest) = tail.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or(SHORT)?;
         }
-        Ok(parts)
-    }
-
-    fn sketch(&self) -> Result<&'a [u8], DecodeError> {
-        Ok(self.parts()?[2])
+        Ok([parts[0], parts[1], rest])
     }
 
     /// Hands the states of the 5-minute buckets that have values to `visit`, oldest first.
@@ -206,7 +225,7 @@ impl<'a> Section<'a> {
         for index in 0..k {
             let start = self.start + FINE * Micros::from(used.trailing_zeros());
             used &= used - 1;
-            let sum = self.f64(STATE + 2 + 8 * index)?;
+            let sum = self.f64(2 + 8 * index)?;
             let point =
                 |which: usize| Point { time: start + ends[which * k + index], value: values[(2 + which) * k + index] };
             let bucket = Bucket {
@@ -215,24 +234,12 @@ impl<'a> Section<'a> {
                 min: values[index],
                 max: values[k + index],
                 mean: sum / counts[index] as f64,
-                m2: self.f64(STATE + 2 + 8 * (k + index))?,
+                m2: self.f64(2 + 8 * (k + index))?,
                 first: point(0),
                 last: point(1),
                 sketch: None,
             };
             visit(start, bucket);
-        }
-        Ok(())
-    }
-
-    fn fill_ends(&self, bucket: &mut Bucket) -> Result<(), DecodeError> {
-        let mut first = None;
-        self.fine(Needs { ends: true, ..Needs::default() }, &mut Scratch::default(), |_, fine| {
-            first.get_or_insert(fine.first);
-            bucket.last = fine.last;
-        })?;
-        if let Some(first) = first {
-            bucket.first = first;
         }
         Ok(())
     }
@@ -269,7 +276,13 @@ impl Scratch {
     }
 }
 
-fn put_section(start: Micros, slots: &[(usize, &[Bucket])], measure: usize, sketch: &DdSketch, out: &mut Vec<u8>) {
+fn put_section(
+    start: Micros,
+    slots: &[(usize, &[Bucket])],
+    measure: usize,
+    sketch: &DdSketch,
+    out: &mut Vec<u8>,
+) -> State {
     let mut whole = Bucket::EMPTY;
     let mut used = 0u16;
     let mut filled = [(0, &Bucket::EMPTY); SLOTS];
@@ -283,13 +296,9 @@ fn put_section(start: Micros, slots: &[(usize, &[Bucket])], measure: usize, sket
         }
     }
     if k == 0 {
-        return;
+        return State::EMPTY;
     }
     let filled = &filled[..k];
-    out.extend(u32::try_from(whole.count).unwrap_or(u32::MAX).to_le_bytes());
-    for value in [whole.sum, whole.min, whole.max, whole.m2] {
-        put_f64(out, value);
-    }
     out.extend(used.to_le_bytes());
     filled.iter().for_each(|(_, bucket)| put_f64(out, bucket.sum));
     filled.iter().for_each(|(_, bucket)| put_f64(out, bucket.m2));
@@ -315,7 +324,16 @@ fn put_section(start: Micros, slots: &[(usize, &[Bucket])], measure: usize, sket
         values[3 * k + index] = bucket.last.value;
     }
     put_part(out, |out| column::encode(&values[..4 * k], out));
-    put_part(out, |out| sketch.pack(out));
+    let at = out.len() as u32;
+    sketch.pack(out);
+    State {
+        sum: whole.sum,
+        min: whole.min,
+        max: whole.max,
+        m2: whole.m2,
+        count: u32::try_from(whole.count).unwrap_or(u32::MAX),
+        sketch: at,
+    }
 }
 
 /// Appends what `fill` appends, its length in front.

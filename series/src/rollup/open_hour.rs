@@ -1,8 +1,10 @@
 //! The hour that is still filling: its closed 5-minute buckets and the quantile sketch of their values.
 
 use super::hour::Hour;
+use super::hours::Sealed;
 use super::{Change, FINE, SLOTS, Sketch};
 use crate::bucket::Bucket;
+use crate::prefetch::prefetch;
 use crate::sketch::DdSketch;
 use crate::time::Micros;
 
@@ -13,12 +15,14 @@ pub(super) struct OpenHour {
     slots: Vec<usize>,
     /// As many buckets per slot as there are sketches.
     buckets: Vec<Bucket>,
+    /// The buckets of each measure merged, which most questions ask for.
+    totals: Vec<Bucket>,
     sketches: Vec<DdSketch>,
 }
 
 impl OpenHour {
     pub(super) fn new(start: Micros) -> OpenHour {
-        OpenHour { start, slots: Vec::new(), buckets: Vec::new(), sketches: Vec::new() }
+        OpenHour { start, slots: Vec::new(), buckets: Vec::new(), totals: Vec::new(), sketches: Vec::new() }
     }
 
     pub(super) fn start(&self) -> Micros {
@@ -29,12 +33,21 @@ impl OpenHour {
         self.sketches.len()
     }
 
+    /// Asks for what every question reads first.
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.totals);
+        prefetch(&self.sketches);
+        prefetch(&self.slots);
+    }
+
     /// Adds rows of a bucket.
     pub(super) fn add(&mut self, start: Micros, times: &[Micros], columns: &[&[f64]]) {
         self.widen(columns.len());
         let row = self.row(start);
         for (measure, values) in columns.iter().enumerate() {
-            self.buckets[row + measure].merge(&Bucket::fold(times, values));
+            let folded = Bucket::fold(times, values);
+            self.buckets[row + measure].merge(&folded);
+            self.totals[measure].merge(&folded);
             values.iter().for_each(|&value| self.sketches[measure].update(value));
         }
     }
@@ -45,6 +58,7 @@ impl OpenHour {
         let row = self.row(start);
         for (measure, values) in columns.iter().enumerate() {
             self.buckets[row + measure] = Bucket::fold(times, values);
+            self.add_up(measure);
         }
         for change in changes {
             self.sketches[change.measure].remove(change.old);
@@ -57,6 +71,7 @@ impl OpenHour {
         self.widen(measure + 1);
         let row = self.row(start);
         self.buckets[row + measure] = bucket;
+        self.add_up(measure);
     }
 
     pub(super) fn put_sketch(&mut self, measure: usize, sketch: DdSketch) {
@@ -65,7 +80,7 @@ impl OpenHour {
     }
 
     /// The packed hour, or None if it has no rows; the memory is kept for the next hour, which starts at `next`.
-    pub(super) fn seal(&mut self, next: Micros) -> Option<Hour> {
+    pub(super) fn seal(&mut self, next: Micros) -> Option<Sealed> {
         let start = std::mem::replace(&mut self.start, next);
         if self.slots.is_empty() {
             return None;
@@ -75,11 +90,12 @@ impl OpenHour {
         for ((slot, &position), buckets) in slots.iter_mut().zip(&self.slots).zip(self.buckets.chunks_exact(width)) {
             *slot = (position, buckets);
         }
-        let hour = Hour::pack(start, &slots[..self.slots.len()], &self.sketches);
+        let (hour, states) = Hour::pack(start, &slots[..self.slots.len()], &self.sketches);
         self.slots.clear();
         self.buckets.clear();
+        self.totals.fill(Bucket::EMPTY);
         self.sketches.iter_mut().for_each(DdSketch::clear);
-        Some(hour)
+        Some(Sealed { hour, states })
     }
 
     /// Calls `visit` with the states within `from..to`; as one state with the sketch if `whole`.
@@ -92,25 +108,32 @@ impl OpenHour {
     ) {
         let width = self.measures();
         for (pick, &measure) in picks.iter().enumerate().filter(|&(_, &measure)| measure < width) {
+            if whole {
+                let total = &self.totals[measure];
+                if total.count > 0 {
+                    visit(self.start, pick, total.clone(), Sketch::Open(&self.sketches[measure]));
+                }
+                continue;
+            }
             let rows = self.slots.iter().zip(self.buckets.chunks_exact(width));
             let states = rows.map(|(&slot, buckets)| (self.start + FINE * slot as Micros, &buckets[measure]));
-            let states = states.filter(|(start, bucket)| bucket.count > 0 && *start >= from && start + FINE <= to);
-            if whole {
-                let mut total = Bucket::new();
-                states.for_each(|(_, bucket)| total.merge(bucket));
-                if total.count > 0 {
-                    visit(self.start, pick, total, Sketch::Open(&self.sketches[measure]));
-                }
-            } else {
-                states.for_each(|(start, bucket)| visit(start, pick, bucket.clone(), Sketch::None));
-            }
+            states
+                .filter(|(start, bucket)| bucket.count > 0 && *start >= from && start + FINE <= to)
+                .for_each(|(start, bucket)| visit(start, pick, bucket.clone(), Sketch::None));
         }
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
         self.slots.capacity() * size_of::<usize>()
-            + self.buckets.capacity() * size_of::<Bucket>()
+            + (self.buckets.capacity() + self.totals.capacity()) * size_of::<Bucket>()
             + self.sketches.iter().map(|sketch| size_of::<DdSketch>() + sketch.heap_bytes()).sum::<usize>()
+    }
+
+    /// Merges the buckets of a measure, one of which changed.
+    fn add_up(&mut self, measure: usize) {
+        let mut total = Bucket::EMPTY;
+        self.buckets.chunks_exact(self.measures()).for_each(|row| total.merge(&row[measure]));
+        self.totals[measure] = total;
     }
 
     /// Index of the first bucket of the row of this bucket start, which is made if there is none.
@@ -135,6 +158,7 @@ impl OpenHour {
             return;
         }
         self.sketches.resize_with(measures, DdSketch::default);
+        self.totals.resize(measures, Bucket::EMPTY);
         let mut buckets = Vec::with_capacity(self.slots.len().max(1) * measures);
         for row in 0..self.slots.len() {
             buckets.extend(self.buckets[row * width..(row + 1) * width].iter().cloned());
