@@ -23,6 +23,22 @@ pub enum Aggregate {
     Quantile(f64),
 }
 
+/// The first name of an aggregate is the one that is printed.
+const NAMES: [(&str, Aggregate); 12] = [
+    ("avg", Aggregate::Avg),
+    ("min", Aggregate::Min),
+    ("max", Aggregate::Max),
+    ("sum", Aggregate::Sum),
+    ("count", Aggregate::Count),
+    ("stddev", Aggregate::Stddev),
+    ("first", Aggregate::First),
+    ("last", Aggregate::Last),
+    ("rate", Aggregate::Rate),
+    ("mean", Aggregate::Avg),
+    ("std", Aggregate::Stddev),
+    ("median", Aggregate::Quantile(0.5)),
+];
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown aggregate \"{0}\": avg, min, max, sum, count, stddev, first, last, rate, or a percentile such as p99 or p99.9"
@@ -61,6 +77,12 @@ impl Aggregate {
         }
     }
 
+    /// The name; None for a quantile, of which there are as many as numbers.
+    pub fn name(self) -> Option<&'static str> {
+        let quantile = matches!(self, Aggregate::Quantile(_));
+        NAMES.iter().find(|(_, named)| !quantile && *named == self).map(|&(name, _)| name)
+    }
+
     /// Whether the bucket must keep a quantile sketch.
     pub fn needs_sketch(self) -> bool {
         matches!(self, Aggregate::Quantile(_))
@@ -72,51 +94,33 @@ impl FromStr for Aggregate {
 
     /// Reads a name in any case; `mean` and `std` are taken for `avg` and `stddev`, `median` for `p50`.
     fn from_str(text: &str) -> Result<Aggregate, AggregateError> {
+        if let Some(&(_, named)) = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
+            return Ok(named);
+        }
         let error = || AggregateError(text.chars().take(40).collect());
-        let name = text.to_ascii_lowercase();
-        Ok(match name.as_str() {
-            "avg" | "mean" => Aggregate::Avg,
-            "min" => Aggregate::Min,
-            "max" => Aggregate::Max,
-            "sum" => Aggregate::Sum,
-            "count" => Aggregate::Count,
-            "stddev" | "std" => Aggregate::Stddev,
-            "first" => Aggregate::First,
-            "last" => Aggregate::Last,
-            "rate" => Aggregate::Rate,
-            "median" => Aggregate::Quantile(0.5),
-            _ => {
-                let digits = name.strip_prefix('p').ok_or_else(error)?;
-                if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
-                    return Err(error());
-                }
-                // as one decimal number, since 99.9 divided by 100 is not the double nearest to 0.999
-                let fraction: f64 = format!("{digits}e-2").parse().map_err(|_| error())?;
-                if fraction > 1.0 {
-                    return Err(error());
-                }
-                Aggregate::Quantile(fraction)
-            }
-        })
+        let digits = text.strip_prefix(['p', 'P']).ok_or_else(error)?;
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+            return Err(error());
+        }
+        let fraction = match digits.parse::<u8>() {
+            Ok(percent) => f64::from(percent) / 100.0,
+            // as one decimal number, since 99.9 divided by 100 is not the double nearest to 0.999
+            Err(_) => format!("{digits}e-2").parse().map_err(|_| error())?,
+        };
+        if fraction > 1.0 {
+            return Err(error());
+        }
+        Ok(Aggregate::Quantile(fraction))
     }
 }
 
 impl fmt::Display for Aggregate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self {
-            Aggregate::Avg => "avg",
-            Aggregate::Min => "min",
-            Aggregate::Max => "max",
-            Aggregate::Sum => "sum",
-            Aggregate::Count => "count",
-            Aggregate::Stddev => "stddev",
-            Aggregate::First => "first",
-            Aggregate::Last => "last",
-            Aggregate::Rate => "rate",
+        match self {
             // rounded, since 100 times 0.999 need not print as 99.9
-            Aggregate::Quantile(q) => return write!(f, "p{}", (q * 100.0 * 1e9).round() / 1e9),
-        };
-        f.write_str(name)
+            Aggregate::Quantile(q) => write!(f, "p{}", (q * 100.0 * 1e9).round() / 1e9),
+            _ => f.write_str(self.name().unwrap_or_default()),
+        }
     }
 }
 

@@ -99,9 +99,54 @@ pub fn time_text(time: Micros) -> Text {
 
 /// The shortest decimal text that reads back to the same double; whole numbers without a point.
 pub fn number_text(value: f64) -> Text {
-    let mut buffer = zmij::Buffer::new();
-    let text = buffer.format(value);
-    Text::from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes())
+    hundredths_text(value).unwrap_or_else(|| {
+        let mut buffer = zmij::Buffer::new();
+        let text = buffer.format(value);
+        Text::from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes())
+    })
+}
+
+/// The text of a number of at most two decimals and 15 digits, which is what most sensors report; None for any other.
+///
+/// A decimal of up to 15 digits is the only one of that length that reads as its double, and an integer up to 2^53 divided
+/// by 100 is the double nearest to the quotient. So if the double equals n / 100, n / 100 is its shortest text.
+#[inline]
+fn hundredths_text(value: f64) -> Option<Text> {
+    const LIMIT: f64 = 1e15;
+    let scaled = value * 100.0;
+    if !(scaled.abs() < LIMIT) {
+        return None;
+    }
+    let hundredths = (scaled + 0.5_f64.copysign(scaled)) as i64;
+    if (hundredths as f64 / 100.0).to_bits() != value.to_bits() {
+        return None;
+    }
+    let magnitude = hundredths.unsigned_abs();
+    let (mut whole, decimals) = (magnitude / 100, (magnitude % 100) as u8);
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut put = |digit: u8| {
+        at -= 1;
+        digits[at] = digit;
+    };
+    if decimals % 10 > 0 {
+        put(b'0' + decimals % 10);
+    }
+    if decimals > 0 {
+        put(b'0' + decimals / 10);
+        put(b'.');
+    }
+    loop {
+        put(b'0' + (whole % 10) as u8);
+        whole /= 10;
+        if whole == 0 {
+            break;
+        }
+    }
+    if hundredths < 0 {
+        put(b'-');
+    }
+    Some(Text::from_slice(&digits[at..]))
 }
 
 #[cfg(test)]
@@ -114,6 +159,16 @@ mod tests {
         assert_eq!(time_text(1_700_000_000_000_123).as_slice(), b"1700000000000.123");
         assert_eq!(time_text(-1).as_slice(), b"-0.001");
         assert_eq!(time_text(-1_500).as_slice(), b"-1.500");
+    }
+
+    #[test]
+    fn hundredths_are_written_as_every_other_number() {
+        let shortest = |value: f64| format!("{value}").into_bytes();
+        let edges = [0.0, 0.01, 0.1, 99.99, 100.0, 9_999_999_999_999.99, 1e13, 1e14, 0.001, 0.30000000000000004];
+        let many = (0..200_000).map(|i| f64::from(i) / 100.0).chain((0..1000).map(|i| f64::from(i) * 1e10 + 0.07));
+        for value in edges.into_iter().chain(many).flat_map(|value| [value, -value]).filter(|value| *value < 1e15) {
+            assert_eq!(number_text(value).as_slice(), shortest(value), "{value:?}");
+        }
     }
 
     #[test]

@@ -142,8 +142,13 @@ fn reply_aggregate(ctx: Ctx, aggregate: Aggregate, bucket: &Bucket, resp3: bool)
 }
 
 fn name_of(aggregate: Aggregate) -> Text {
-    let mut name = Text::new();
-    let written = write!(name, "{aggregate}");
-    debug_assert!(written.is_ok(), "writing to memory cannot fail");
-    name
+    let mut text = Text::new();
+    match aggregate.name() {
+        Some(name) => text.extend_from_slice(name.as_bytes()),
+        None => {
+            let written = write!(text, "{aggregate}");
+            debug_assert!(written.is_ok(), "writing to memory cannot fail");
+        }
+    }
+    text
 }

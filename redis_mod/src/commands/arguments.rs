@@ -44,6 +44,11 @@ impl<'a> Cursor<'a> {
         Ok(self.args.get(self.next - 1))
     }
 
+    /// The next argument, left where it is.
+    pub fn peek(&self) -> Option<&'a [u8]> {
+        (self.left() > 0).then(|| self.args.get(self.next))
+    }
+
     /// The next argument as Redis knows it.
     pub fn raw(&mut self) -> Result<*mut RedisModuleString, Failure> {
         self.bytes()?;

@@ -1,5 +1,5 @@
-//! `STRATA.ROLL key duration [AT time|*|+] [MEASURES n measure ...] [AGG n aggregate ...]`: aggregates over the last
-//! `duration` of a series.
+//! `STRATA.ROLL key duration [duration ...] [AT time|*|+] [MEASURES n measure ...] [AGG n aggregate ...]`: aggregates over
+//! the last `duration` of a series.
 
 use super::aggregates::{needs, reply_by_measure};
 use super::arguments::Cursor;
@@ -7,9 +7,15 @@ use super::options::{At, Options, positions};
 use super::spec::{self, Access, Call, Command, Keys, Spec};
 use crate::api::{Ctx, key};
 use crate::failure::Failure;
-use crate::hot::{TIME_RANGE, WindowQuery};
+use crate::hot::{Series, TIME_RANGE, WindowQuery};
+use series::bucket::Bucket;
 use series::rolling::Windows;
+use series::rollup::Needs;
 use series::time::Micros;
+use smallvec::SmallVec;
+
+/// So that no question keeps the server for long.
+const MAX_WIDTHS: usize = 32;
 
 pub struct Roll;
 
@@ -21,37 +27,62 @@ impl Command for Roll {
         keys: Keys::First,
         access: Access::Read,
         summary: c"Returns aggregates over the last time of a series",
-        complexity: c"O(H) for H hours, whatever the number of samples",
-        args: &[spec::KEY, spec::DURATION, spec::AT, spec::MEASURES, spec::AGG],
+        complexity: c"O(H) for H hours in the windows, whatever the number of samples",
+        args: &[spec::KEY, spec::DURATION.multiple(), spec::AT, spec::MEASURES, spec::AGG],
     };
 
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let Call { ctx, args } = *call;
         let mut cursor = Cursor::new(args);
         let name = cursor.raw()?;
-        let width = cursor.duration()?;
+        let widths = widths(&mut cursor)?;
         let options = Options::parse(&mut cursor, &["AT", "MEASURES", "AGG"])?;
         let Some(series) = key::read(ctx, name)? else {
             ctx.reply_null();
             return Ok(());
         };
-        let span = Span::ending(end(ctx, &options, series.last()), width);
+        let end = end(ctx, &options, series.last());
         let aggregates = options.aggregates();
         let picks = options.picks(&series);
-        let mut windows = Windows::one(span.after, picks.len(), needs(&aggregates).sketch);
-        let query = WindowQuery {
-            from: span.after.saturating_add(1),
-            to: span.to,
-            picks: &positions(&picks),
-            needs: needs(&aggregates),
-        };
-        series.fold(&query, &mut windows)?;
-        ctx.reply_array(3);
-        ctx.reply_time(span.after);
-        ctx.reply_time(span.to);
-        reply_by_measure(ctx, &aggregates, &picks, &windows.finish().into_one());
+        let rolled: SmallVec<[(Span, Vec<Bucket>); 4]> = widths
+            .iter()
+            .map(|&width| {
+                let span = Span::ending(end, width);
+                Ok((span, roll(&series, span, &positions(&picks), needs(&aggregates))?))
+            })
+            .collect::<Result<_, Failure>>()?;
+        if widths.len() > 1 {
+            ctx.reply_array(widths.len());
+        }
+        for (span, buckets) in &rolled {
+            ctx.reply_array(3);
+            ctx.reply_time(span.after);
+            ctx.reply_time(span.to);
+            reply_by_measure(ctx, &aggregates, &picks, buckets);
+        }
         Ok(())
     }
+}
+
+/// One duration or several: what begins with a digit.
+fn widths(cursor: &mut Cursor<'_>) -> Result<SmallVec<[Micros; 4]>, Failure> {
+    let mut widths = SmallVec::new();
+    widths.push(cursor.duration()?);
+    while cursor.peek().is_some_and(|word| word.first().is_some_and(u8::is_ascii_digit)) {
+        widths.push(cursor.duration()?);
+        if widths.len() > MAX_WIDTHS {
+            return Err(Failure::text(format!("more than {MAX_WIDTHS} durations")));
+        }
+    }
+    Ok(widths)
+}
+
+/// A bucket per picked measure.
+fn roll(series: &Series, span: Span, picks: &[usize], needs: Needs) -> Result<Vec<Bucket>, Failure> {
+    let mut windows = Windows::one(span.after, picks.len(), needs.sketch);
+    let query = WindowQuery { from: span.after.saturating_add(1), to: span.to, picks, needs };
+    series.fold(&query, &mut windows)?;
+    Ok(windows.finish().into_one())
 }
 
 /// The times of a rolling window: later than `after`, up to `to`.
