@@ -2,7 +2,7 @@
 
 use crate::bucket::Bucket;
 use crate::bytes::DecodeError;
-use crate::rollup::{COARSE, FINE, Sketch};
+use crate::rollup::{COARSE, FINE, Needs, Sketch};
 use crate::sketch::SketchSum;
 use crate::time::{Micros, bucket_start};
 
@@ -20,7 +20,7 @@ pub struct Windows {
     buckets: Vec<Bucket>,
     /// As many as buckets if quantiles are wanted, else none.
     sums: Vec<SketchSum>,
-    sketches: bool,
+    needs: Needs,
     values: u64,
     /// Windows without values may be among them.
     has_empty: bool,
@@ -44,36 +44,36 @@ pub enum Fit {
 }
 
 impl Windows {
-    /// One window for all samples; `sketches` if quantiles will be asked for.
-    pub fn one(start: Micros, measures: usize, sketches: bool) -> Windows {
-        Windows::new(Shape::One { start }, measures, sketches)
+    /// One window for all samples; `needs` says what will be asked of the buckets.
+    pub fn one(start: Micros, measures: usize, needs: Needs) -> Windows {
+        Windows::new(Shape::One { start }, measures, needs)
     }
 
     /// Windows of `width` microseconds, one of which starts at `origin`.
     ///
     /// # Panics
     /// If `width` is not positive.
-    pub fn tumbling(width: Micros, origin: Micros, measures: usize, sketches: bool) -> Windows {
+    pub fn tumbling(width: Micros, origin: Micros, measures: usize, needs: Needs) -> Windows {
         assert!(width > 0, "a window needs a positive width");
-        Windows::new(Shape::Tumbling { width, origin }, measures, sketches)
+        Windows::new(Shape::Tumbling { width, origin }, measures, needs)
     }
 
-    fn new(shape: Shape, measures: usize, sketches: bool) -> Windows {
+    fn new(shape: Shape, measures: usize, needs: Needs) -> Windows {
         Windows {
             shape,
             measures,
             starts: Vec::new(),
             buckets: Vec::new(),
             sums: Vec::new(),
-            sketches,
+            needs,
             values: 0,
             has_empty: false,
         }
     }
 
-    /// Whether quantiles are wanted.
-    pub fn sketches(&self) -> bool {
-        self.sketches
+    /// What the buckets must hold; the rest of them may be wrong.
+    pub fn needs(&self) -> Needs {
+        self.needs
     }
 
     /// Which kept buckets always lie within one window.
@@ -84,7 +84,7 @@ impl Windows {
         };
         match (divides(COARSE), divides(FINE)) {
             (true, _) => Fit::Hours,
-            (false, true) if !self.sketches => Fit::Fine,
+            (false, true) if !self.needs.sketch => Fit::Fine,
             _ => Fit::None,
         }
     }
@@ -133,7 +133,7 @@ impl Windows {
                 }
                 self.values += folded.count;
                 let at = self.window(start) + measure;
-                self.buckets[at].merge(&folded);
+                self.merge(at, folded);
                 if let Some(sum) = self.sums.get_mut(at) {
                     values.iter().for_each(|&value| sum.add(value));
                 }
@@ -151,7 +151,7 @@ impl Windows {
         sketch: Sketch<'_>,
     ) -> Result<(), DecodeError> {
         self.values += state.count;
-        if !self.sketches
+        if !self.needs.sketch
             && let Some(start) = self.next_start(time)
         {
             // most states of a reply make a window of their own: it is not made empty first
@@ -162,15 +162,27 @@ impl Windows {
             return Ok(());
         }
         let at = self.window_at(time) + measure;
-        let bucket = &mut self.buckets[at];
-        if bucket.count == 0 {
-            *bucket = state
-        } else {
-            bucket.merge(&state)
-        }
+        self.merge(at, state);
         match self.sums.get_mut(at) {
             Some(sum) => sketch.add_to(sum),
             None => Ok(()),
+        }
+    }
+
+    /// Merges what is needed.
+    #[inline]
+    fn merge(&mut self, at: usize, state: Bucket) {
+        let bucket = &mut self.buckets[at];
+        if bucket.count == 0 {
+            *bucket = state;
+        } else if self.needs.deviations || self.needs.ends {
+            bucket.merge(&state);
+        } else {
+            bucket.count = bucket.count.saturating_add(state.count);
+            bucket.sum += state.sum;
+            bucket.min = bucket.min.min(state.min);
+            bucket.max = bucket.max.max(state.max);
+            bucket.mean = bucket.sum / bucket.count as f64;
         }
     }
 
@@ -235,7 +247,7 @@ impl Windows {
     fn insert_window(&mut self, index: usize, start: Micros) -> usize {
         let at = index * self.measures;
         self.buckets.splice(at..at, std::iter::repeat_n(Bucket::EMPTY, self.measures));
-        if self.sketches {
+        if self.needs.sketch {
             self.sums.splice(at..at, std::iter::repeat_n(SketchSum::default(), self.measures));
         }
         self.starts.insert(index, start);
@@ -259,7 +271,7 @@ impl Windows {
         let mut buckets = Vec::with_capacity(windows * self.measures);
         buckets.resize_with(windows * self.measures, || Bucket::EMPTY);
         let mut sums = Vec::new();
-        if self.sketches {
+        if self.needs.sketch {
             sums.resize_with(windows * self.measures, SketchSum::default);
         }
         let old = std::mem::replace(&mut self.starts, (0..windows as Micros).map(|w| first + w * width).collect());
@@ -268,7 +280,7 @@ impl Windows {
             for measure in 0..self.measures {
                 let from = window * self.measures + measure;
                 buckets[to + measure] = std::mem::take(&mut self.buckets[from]);
-                if self.sketches {
+                if self.needs.sketch {
                     sums[to + measure] = std::mem::take(&mut self.sums[from]);
                 }
             }
@@ -281,7 +293,7 @@ impl Windows {
     fn append_window(&mut self, start: Micros) -> usize {
         let at = self.buckets.len();
         (0..self.measures).for_each(|_| self.buckets.push(Bucket::EMPTY));
-        if self.sketches {
+        if self.needs.sketch {
             self.sums.resize_with(at + self.measures, SketchSum::default);
         }
         self.starts.push(start);
@@ -369,7 +381,7 @@ mod tests {
 
     #[test]
     fn windows_are_aligned_to_their_origin() {
-        let windows = Windows::tumbling(10, 3, 1, false);
+        let windows = Windows::tumbling(10, 3, 1, Needs::STATE);
         assert_eq!(windows.start_of(3), 3);
         assert_eq!(windows.start_of(12), 3);
         assert_eq!(windows.start_of(2), -7);
@@ -377,7 +389,7 @@ mod tests {
 
     #[test]
     fn kept_buckets_are_used_only_where_they_lie_in_one_window() {
-        let fit = |width, origin, sketches| Windows::tumbling(width, origin, 1, sketches).fit();
+        let fit = |width, origin, sketch| Windows::tumbling(width, origin, 1, Needs { sketch, ..Needs::STATE }).fit();
         assert_eq!(fit(FINE, 0, false), Fit::Fine);
         assert_eq!(fit(FINE, 0, true), Fit::None);
         assert_eq!(fit(2 * FINE, FINE, false), Fit::Fine);
@@ -385,12 +397,12 @@ mod tests {
         assert_eq!(fit(FINE - 1, 0, false), Fit::None);
         assert_eq!(fit(24 * COARSE, 0, true), Fit::Hours);
         assert_eq!(fit(COARSE, FINE, false), Fit::Fine);
-        assert_eq!(Windows::one(7, 1, true).fit(), Fit::Hours);
+        assert_eq!(Windows::one(7, 1, Needs { sketch: true, ..Needs::STATE }).fit(), Fit::Hours);
     }
 
     #[test]
     fn a_gap_is_filled_with_empty_windows() {
-        let mut windows = Windows::tumbling(10, 0, 2, false);
+        let mut windows = Windows::tumbling(10, 0, 2, Needs::STATE);
         windows.add_rows(&[5, 31], &[&[1.0, 2.0], &[f64::NAN, 4.0]]);
         let table = windows.finish().with_empty(10);
         assert_eq!(table.starts(), [0, 10, 20, 30]);
@@ -405,7 +417,7 @@ mod tests {
             width in 1i64..60,
             sketches: bool,
         ) {
-            let mut windows = Windows::tumbling(width, 3, 2, sketches);
+            let mut windows = Windows::tumbling(width, 3, 2, Needs { sketch: sketches, ..Needs::STATE });
             let mut expected = std::collections::BTreeMap::<Micros, u64>::new();
             for mut times in series {
                 times.sort_unstable();
@@ -432,7 +444,7 @@ mod tests {
             let mut time = -500;
             let (times, values): (Vec<_>, Vec<_>) = steps.iter().map(|&(step, value)| { time += step; (time, value) }).unzip();
             let cut = cut.index(times.len());
-            let mut windows = Windows::tumbling(width, origin, 1, true);
+            let mut windows = Windows::tumbling(width, origin, 1, Needs { sketch: true, ..Needs::STATE });
             windows.add_rows(&times[..cut], &[&values[..cut]]);
             windows.add_rows(&times[cut..], &[&values[cut..]]);
             let table = windows.finish();

@@ -33,7 +33,9 @@ const SLOTS: usize = (COARSE / FINE) as usize;
 /// Which parts of a bucket a reader needs; the others may be left empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Needs {
-    /// Minimum and maximum. Count, sum and deviations are always there.
+    /// The squared deviations, of which a standard deviation is made. Count, sum and mean are always there.
+    pub deviations: bool,
+    /// Minimum and maximum.
     pub extremes: bool,
     /// First and last value with their times.
     pub ends: bool,
@@ -42,7 +44,7 @@ pub struct Needs {
 
 impl Needs {
     /// Everything but quantiles.
-    pub const STATE: Needs = Needs { extremes: true, ends: true, sketch: false };
+    pub const STATE: Needs = Needs { deviations: true, extremes: true, ends: true, sketch: false };
 }
 
 /// One value of a sample that was changed: what was there (NaN for nothing) and what is there now.

@@ -19,7 +19,8 @@ pub fn needs(aggregates: &[Aggregate]) -> Needs {
             Aggregate::First | Aggregate::Last | Aggregate::Rate => needs.ends = true,
             // a quantile stays within the extremes
             Aggregate::Quantile(_) => (needs.sketch, needs.extremes) = (true, true),
-            Aggregate::Avg | Aggregate::Sum | Aggregate::Count | Aggregate::Stddev => {}
+            Aggregate::Stddev => needs.deviations = true,
+            Aggregate::Avg | Aggregate::Sum | Aggregate::Count => {}
         }
     }
     needs
@@ -137,7 +138,10 @@ impl Packed {
 fn reply_aggregate(ctx: Ctx, aggregate: Aggregate, bucket: &Bucket, resp3: bool) {
     match aggregate {
         Aggregate::Count => ctx.reply_integer(bucket.count as i64),
-        _ => ctx.reply_value(aggregate.value(bucket).unwrap_or(f64::NAN), resp3),
+        Aggregate::Min | Aggregate::Max | Aggregate::First | Aggregate::Last => {
+            ctx.reply_value(aggregate.value(bucket).unwrap_or(f64::NAN), resp3)
+        }
+        _ => ctx.reply_computed(aggregate.value(bucket).unwrap_or(f64::NAN), resp3),
     }
 }
 

@@ -141,15 +141,15 @@ fn reply_windows(
     let aggregates = options.aggregates();
     let needs = needs(&aggregates);
     let mut windows = match options.bucket {
-        Some(width) => Windows::tumbling(width, options.align, picks.len(), needs.sketch),
+        Some(width) => Windows::tumbling(width, options.align, picks.len(), needs),
         None => {
             let start = series.first().map_or(from, |first| first.max(from));
-            Windows::one(start, picks.len(), needs.sketch)
+            Windows::one(start, picks.len(), needs)
         }
     };
     let now = ctx.now();
     let open = options.bucket.map(|_| windows.start_of(now)).filter(|_| (from..=to).contains(&now));
-    series.fold(&WindowQuery { from, to, picks: &positions(picks), needs }, &mut windows)?;
+    series.fold(&WindowQuery { from, to, picks: &positions(picks) }, &mut windows)?;
     let table = windows.finish();
     let table = match options.bucket {
         Some(width) if options.empty => with_empty(table, width, picks.len())?,

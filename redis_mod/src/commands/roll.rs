@@ -79,8 +79,8 @@ fn widths(cursor: &mut Cursor<'_>) -> Result<SmallVec<[Micros; 4]>, Failure> {
 
 /// A bucket per picked measure.
 fn roll(series: &Series, span: Span, picks: &[usize], needs: Needs) -> Result<Vec<Bucket>, Failure> {
-    let mut windows = Windows::one(span.after, picks.len(), needs.sketch);
-    let query = WindowQuery { from: span.after.saturating_add(1), to: span.to, picks, needs };
+    let mut windows = Windows::one(span.after, picks.len(), needs);
+    let query = WindowQuery { from: span.after.saturating_add(1), to: span.to, picks };
     series.fold(&query, &mut windows)?;
     Ok(windows.finish().into_one())
 }

@@ -188,8 +188,8 @@ fn collect(
     let measures = survey.measures.len();
     let empty = || Group {
         windows: match options.bucket {
-            Some(width) => Windows::tumbling(width, options.align, measures, needs.sketch),
-            None => Windows::one(span.after, measures, needs.sketch),
+            Some(width) => Windows::tumbling(width, options.align, measures, needs),
+            None => Windows::one(span.after, measures, needs),
         },
         contributing: 0,
     };
@@ -204,7 +204,7 @@ fn collect(
             None => groups.entry(name.to_owned()).or_insert_with(empty),
         };
         let positions = survey.positions(series);
-        let query = WindowQuery { from: span.after.saturating_add(1), to: span.to, picks: &positions, needs };
+        let query = WindowQuery { from: span.after.saturating_add(1), to: span.to, picks: &positions };
         let before = group.windows.values();
         series.fold(&query, &mut group.windows)?;
         group.contributing += i64::from(group.windows.values() > before);

@@ -5,7 +5,6 @@ use super::read::Rows;
 use series::bytes::DecodeError;
 use series::prefetch::prefetch;
 use series::rolling::{Fit, Windows};
-use series::rollup::Needs;
 use series::time::Micros;
 use std::cell::Cell;
 
@@ -23,8 +22,6 @@ pub struct WindowQuery<'a> {
     pub to: Micros,
     /// Positions of the measures.
     pub picks: &'a [usize],
-    /// What the windows' buckets must hold; the rest of them may be wrong.
-    pub needs: Needs,
 }
 
 impl Series {
@@ -37,7 +34,7 @@ impl Series {
         let fit = windows.fit();
         let (start, end) = match fit {
             Fit::None => (from, from),
-            _ => self.rollups.kept((from, to.saturating_add(1)), windows.sketches()),
+            _ => self.rollups.kept((from, to.saturating_add(1)), windows.needs().sketch),
         };
         let mut rows = SCRATCH.take();
         let folded = self.fold_pieces(query, windows, fit, (start, end), &mut rows);
@@ -53,7 +50,8 @@ impl Series {
         (start, end): (Micros, Micros),
         rows: &mut Rows,
     ) -> Result<(), DecodeError> {
-        let WindowQuery { from, to, picks, needs } = *query;
+        let WindowQuery { from, to, picks } = *query;
+        let needs = windows.needs();
         if start >= end {
             return self.fold_samples((from, to), picks, windows, rows);
         }
