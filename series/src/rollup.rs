@@ -117,10 +117,10 @@ impl Rollups {
     }
 
     fn turn_to(&mut self, hour: Micros) {
-        if hour != self.open.start() {
-            if let Some(sealed) = self.open.seal(hour) {
-                self.hours.put(sealed);
-            }
+        if hour != self.open.start()
+            && let Some(sealed) = self.open.seal(hour)
+        {
+            self.hours.put(sealed);
         }
     }
 

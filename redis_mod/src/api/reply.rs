@@ -125,7 +125,7 @@ fn shortest(buffer: &mut zmij::Buffer, value: f64) -> &[u8] {
 fn write_hundredths(value: f64, digits: &mut [u8; 20]) -> Option<usize> {
     const LIMIT: f64 = 1e15;
     let scaled = value * 100.0;
-    if !(scaled.abs() < LIMIT) {
+    if scaled.abs() >= LIMIT {
         return None;
     }
     let hundredths = (scaled + 0.5_f64.copysign(scaled)) as i64;

@@ -41,9 +41,6 @@ pub fn pack(values: &[i64], out: &mut Vec<u8>) {
 
 /// Takes `count` integers off the front of `input` and hands them to `sink` in order, up to [`GROUP`] at a time.
 pub fn unpack(input: &mut Reader<'_>, count: usize, mut sink: impl FnMut(&[i64])) -> Result<(), DecodeError> {
-    let mut integers = [0i64; GROUP];
-    // eight bytes more than the widest group, so that every load stays within
-    let mut padded = [0u8; GROUP * MAX_WIDTH as usize / 8 + 8];
     let mut min = 0i64;
     let mut left = count;
     while left > 0 {
@@ -54,18 +51,30 @@ pub fn unpack(input: &mut Reader<'_>, count: usize, mut sink: impl FnMut(&[i64])
         }
         min = min.wrapping_add(input.zigzag()?);
         let bytes = input.take((rows * width as usize).div_ceil(8))?;
-        padded[..bytes.len()].copy_from_slice(bytes);
-        let mask = low_mask(width);
-        let mut position = 0usize;
-        for integer in &mut integers[..rows] {
-            let difference = (load(&padded, position >> 3) >> (position & 7)) & mask;
-            *integer = min.wrapping_add(difference as i64);
-            position += width as usize;
+        // equal integers are common, and clearing room for others would take longer than all else
+        if width == 0 {
+            sink(&[min; GROUP][..rows]);
+        } else {
+            unpack_group(bytes, width, min, rows, &mut sink);
         }
-        sink(&integers[..rows]);
         left -= rows;
     }
     Ok(())
+}
+
+fn unpack_group(bytes: &[u8], width: u32, min: i64, rows: usize, sink: &mut impl FnMut(&[i64])) {
+    let mut integers = [0i64; GROUP];
+    // eight bytes more than the widest group, so that every load stays within
+    let mut padded = [0u8; GROUP * MAX_WIDTH as usize / 8 + 8];
+    padded[..bytes.len()].copy_from_slice(bytes);
+    let mask = low_mask(width);
+    let mut position = 0usize;
+    for integer in &mut integers[..rows] {
+        let difference = (load(&padded, position >> 3) >> (position & 7)) & mask;
+        *integer = min.wrapping_add(difference as i64);
+        position += width as usize;
+    }
+    sink(&integers[..rows]);
 }
 
 fn span(group: &[i64]) -> (i64, i64) {

@@ -177,6 +177,9 @@ impl Hour {
     }
 }
 
+/// f64s, little-endian.
+type Numbers<'a> = &'a [[u8; 8]];
+
 /// The bytes of one measure.
 struct Section<'a> {
     start: Micros,
@@ -184,11 +187,6 @@ struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    fn f64(&self, at: usize) -> Result<f64, DecodeError> {
-        let bytes = self.bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()).ok_or(SHORT)?;
-        Ok(f64::from_le_bytes(*bytes))
-    }
-
     fn slots(&self) -> Result<u16, DecodeError> {
         let bytes = self.bytes.first_chunk::<2>().ok_or(SHORT)?;
         Ok(u16::from_le_bytes(*bytes))
@@ -222,26 +220,37 @@ impl<'a> Section<'a> {
         let [integers, values, _] = self.parts()?;
         scratch.decode(integers, values, k, needs)?;
         let Scratch { counts, ends, values, .. } = scratch;
-        for index in 0..k {
+        let (sums, deviations) = self.plain(k)?;
+        for (index, (sum, m2)) in sums.iter().zip(deviations).enumerate() {
             let start = self.start + FINE * Micros::from(used.trailing_zeros());
             used &= used - 1;
-            let sum = self.f64(2 + 8 * index)?;
-            let point =
-                |which: usize| Point { time: start + ends[which * k + index], value: values[(2 + which) * k + index] };
-            let bucket = Bucket {
-                count: counts[index] as u64,
+            let (count, sum) = (counts[index], f64::from_le_bytes(*sum));
+            let mut bucket = Bucket {
+                count: count as u64,
                 sum,
-                min: values[index],
-                max: values[k + index],
-                mean: sum / counts[index] as f64,
-                m2: self.f64(2 + 8 * (k + index))?,
-                first: point(0),
-                last: point(1),
-                sketch: None,
+                mean: sum / count as f64,
+                m2: f64::from_le_bytes(*m2),
+                ..Bucket::EMPTY
             };
+            if needs.extremes {
+                (bucket.min, bucket.max) = (values[index], values[k + index]);
+            }
+            if needs.ends {
+                let point = |which: usize| Point {
+                    time: start + ends[which * k + index],
+                    value: values[(2 + which) * k + index],
+                };
+                (bucket.first, bucket.last) = (point(0), point(1));
+            }
             visit(start, bucket);
         }
         Ok(())
+    }
+
+    /// The sums of `k` buckets and their squared deviations.
+    fn plain(&self, k: usize) -> Result<(Numbers<'a>, Numbers<'a>), DecodeError> {
+        let (numbers, _) = self.bytes.get(2..2 + 16 * k).ok_or(SHORT)?.as_chunks();
+        Ok(numbers.split_at(k))
     }
 }
 

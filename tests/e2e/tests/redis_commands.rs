@@ -172,7 +172,16 @@ fn rolling_aggregates_cover_the_last_time() {
         "[9000.500, 19000.500, [flow, [min, 10, max, 19]]]"
     );
     assert!(redis.run("STRATA.ROLL r:A 1h MEASURES 1 flow AGG 2 count avg").ends_with("[flow, [count, 0, avg, nil]]]"));
+    assert_eq!(
+        redis.run("STRATA.ROLL r:A 5m 10s AT 19000.5 MEASURES 1 flow AGG 2 min max"),
+        format!(
+            "[{}, {}]",
+            redis.run("STRATA.ROLL r:A 5m AT 19000.5 MEASURES 1 flow AGG 2 min max"),
+            redis.run("STRATA.ROLL r:A 10s AT 19000.5 MEASURES 1 flow AGG 2 min max")
+        )
+    );
     assert_eq!(redis.run("STRATA.ROLL r:none 1h"), "nil");
+    assert_eq!(redis.run("STRATA.ROLL r:none 1h 1d"), "nil");
     redis.run("STRATA.ADD r:B * flow 5");
     assert!(redis.run("STRATA.ROLL r:B 1h AGG 1 sum").ends_with("[flow, [sum, 5]]]"));
 }
@@ -285,6 +294,7 @@ fn wrong_arguments_are_refused_in_the_style_of_redis() {
     ] {
         assert!(redis.error(line).contains("WRONGTYPE"), "{line}");
     }
+    let many_durations = format!("STRATA.ROLL r:A{}", " 1h".repeat(33));
     for (line, reason) in [
         ("STRATA.ADD r:A now flow 1", "not a time"),
         ("STRATA.ADD r:A 1.2345 flow 1", "not a time"),
@@ -305,6 +315,8 @@ fn wrong_arguments_are_refused_in_the_style_of_redis() {
         ("STRATA.ROLL r:A 1h AGG 2 avg avg", "named twice"),
         ("STRATA.SOURCE r 1d BUCKET 1ms", "at most 100000"),
         ("STRATA.ROLL r:A 0s", "not a duration"),
+        ("STRATA.ROLL r:A 1h 0s", "not a duration"),
+        (many_durations.as_str(), "more than 32 durations"),
         ("STRATA.ROLL r:A 1h AT x", "neither a time"),
         ("STRATA.SOURCE r:A 1h", "not the name of a source"),
         ("STRATA.PENDING r LIMIT 1", "unknown option"),

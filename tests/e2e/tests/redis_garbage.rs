@@ -108,6 +108,7 @@ fn nearly_right(random: &mut Random) -> Vec<Vec<u8>> {
         "STRATA.MADD r:A 1000 1 flow 1 r:B 2000 2 flow 1 pressure 2",
         "STRATA.RANGE r:A - + MEASURES 1 flow BUCKET 5m AGG 2 avg p99 ALIGN 3 EMPTY COUNT 10 REV PACKED",
         "STRATA.ROLL r:A 1h AT + MEASURES 1 flow AGG 3 avg rate p50",
+        "STRATA.ROLL r:A 5m 1h 1d AT + AGG 2 avg p99",
         "STRATA.SOURCE r 1h AT 1000 AGG 2 count p99.9",
         "STRATA.SOURCE r 1h AT 1000 AGG 1 avg BUCKET 5m ALIGN 7 BY PREFIX - PACKED",
         "STRATA.ADD r:A 2000 SCORE flow 1",

@@ -198,23 +198,23 @@ impl Dialect {
         words(buffer, &line);
     }
 
-    /// Appends the commands of a question about a node as of `step`; their number, none where it is not offered.
-    pub fn query(self, buffer: &mut Vec<u8>, query: Query, node: usize, step: usize, packed: bool) -> Option<usize> {
-        let lines = match self {
+    /// Appends the command of a question about a node as of `step`; None where it is not offered.
+    pub fn query(self, buffer: &mut Vec<u8>, query: Query, node: usize, step: usize, packed: bool) -> Option<()> {
+        let line = match self {
             Self::Strata => strata_query(query, &node_name(node), time_of(step), packed),
             Self::Peer => peer_query(query, &node_name(node), time_of(step))?,
         };
-        lines.iter().for_each(|line| words(buffer, line));
-        Some(lines.len())
+        words(buffer, &line);
+        Some(())
     }
 }
 
-fn strata_query(query: Query, node: &str, now: i64, packed: bool) -> Vec<String> {
+fn strata_query(query: Query, node: &str, now: i64, packed: bool) -> String {
     let key = format!("{SOURCE}:{node}");
     let line = match query {
         Query::OpenRollups => {
-            let roll = |(_, window): &(i64, &str)| format!("STRATA.ROLL {key} {window} AT + {STRATA_AGGREGATES}");
-            return WINDOWS.iter().map(roll).collect();
+            let windows = WINDOWS.map(|(_, window)| window).join(" ");
+            format!("STRATA.ROLL {key} {windows} AT + {STRATA_AGGREGATES}")
         }
         Query::Buckets | Query::BucketsOfRaw => {
             format!("STRATA.RANGE {key} {START} {now} MEASURES 1 flow BUCKET 5m AGG 1 avg")
@@ -226,10 +226,10 @@ fn strata_query(query: Query, node: &str, now: i64, packed: bool) -> Vec<String>
         Query::Group => format!("STRATA.SOURCE {GROUP} 1d AT + MEASURES 1 flow BUCKET 5m AGG 1 avg"),
         Query::LastValues => format!("STRATA.MGET SOURCE {SOURCE} MEASURES 1 flow"),
     };
-    vec![if packed { format!("{line} PACKED") } else { line }]
+    if packed { format!("{line} PACKED") } else { line }
 }
 
-fn peer_query(query: Query, node: &str, now: i64) -> Option<Vec<String>> {
+fn peer_query(query: Query, node: &str, now: i64) -> Option<String> {
     let line = match query {
         Query::OpenRollups => format!("TS.MGET LATEST FILTER node={node} kind=rollup"),
         Query::Buckets => format!("TS.RANGE {node}:flow:avg:5m {START} {now} LATEST"),
@@ -243,5 +243,5 @@ fn peer_query(query: Query, node: &str, now: i64) -> Option<Vec<String>> {
         ),
         Query::LastValues => "TS.MGET FILTER measure=flow kind=raw".to_owned(),
     };
-    Some(vec![line])
+    Some(line)
 }
