@@ -112,7 +112,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     pub fn varint(&mut self) -> Result<u64, DecodeError> {
+        match self.rest {
+            // most are of one byte
+            [byte @ 0..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, DecodeError> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -128,6 +140,7 @@ impl<'a> Reader<'a> {
         Err(DecodeError::Invalid("a variable-length integer does not fit 64 bits"))
     }
 
+    #[inline]
     pub fn zigzag(&mut self) -> Result<i64, DecodeError> {
         let value = self.varint()?;
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
