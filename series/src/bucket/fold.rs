@@ -8,7 +8,8 @@ impl Bucket {
     ///
     /// In two passes: the deviations from the mean are summed in the second, which keeps them right at a large offset and
     /// corrects the mean by what rounding left (Chan, Golub & LeVeque, "Algorithms for computing the sample variance",
-    /// 1983).
+    /// 1983). What each addition to the sum rounds off is added in the end (Knuth's two-sum, TAOCP 4.2.2), so that a sum of
+    /// decimals mostly is the double nearest to the decimal.
     pub fn fold(times: &[Micros], values: &[f64]) -> Bucket {
         let mut present = times.iter().zip(values).filter(|(_, value)| !value.is_nan());
         let Some((&time, &first)) = present.next() else {
@@ -16,12 +17,20 @@ impl Bucket {
         };
         let first = Point { time, value: first };
         let (mut count, mut sum, mut min, mut max, mut last) = (1u64, first.value, first.value, first.value, first);
+        let mut rounded_off = 0.0;
         for (&time, &value) in present {
             count += 1;
-            sum += value;
+            let total = sum + value;
+            let added = total - sum;
+            rounded_off += (sum - (total - added)) + (value - added);
+            sum = total;
             min = min.min(value);
             max = max.max(value);
             last = Point { time, value };
+        }
+        // not a number where infinities are among the values or the sum
+        if rounded_off.is_finite() {
+            sum += rounded_off;
         }
         let rough = sum / count as f64;
         let (mut deviations, mut squares) = (0.0, 0.0);
@@ -49,6 +58,14 @@ impl Bucket {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_sum_of_decimals_is_the_decimal() {
+        let values = [0.1; 10];
+        assert_eq!(values.iter().sum::<f64>(), 0.9999999999999999);
+        assert_eq!(Bucket::fold(&[0; 10], &values).sum, 1.0);
+        assert_eq!(Bucket::fold(&[0; 2], &[f64::INFINITY, 1.0]).sum, f64::INFINITY);
+    }
 
     proptest! {
         #[test]
