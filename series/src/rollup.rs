@@ -33,7 +33,7 @@ const SLOTS: usize = (COARSE / FINE) as usize;
 /// Which parts of a bucket a reader needs; the others may be left empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Needs {
-    /// The squared deviations, of which a standard deviation is made. Count, sum and mean are always there.
+    /// The mean and the squared deviations from it. Count and sum are always there.
     pub deviations: bool,
     /// Minimum and maximum.
     pub extremes: bool,

@@ -225,13 +225,10 @@ impl<'a> Section<'a> {
             let start = self.start + FINE * Micros::from(used.trailing_zeros());
             used &= used - 1;
             let (count, sum) = (counts[index], f64::from_le_bytes(*sum));
-            let mut bucket = Bucket {
-                count: count as u64,
-                sum,
-                mean: sum / count as f64,
-                m2: f64::from_le_bytes(*m2),
-                ..Bucket::EMPTY
-            };
+            let mut bucket = Bucket { count: count as u64, sum, m2: f64::from_le_bytes(*m2), ..Bucket::EMPTY };
+            if needs.deviations {
+                bucket.mean = sum / count as f64;
+            }
             if needs.extremes {
                 (bucket.min, bucket.max) = (values[index], values[k + index]);
             }
