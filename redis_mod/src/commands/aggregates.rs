@@ -120,12 +120,12 @@ impl Packed {
 
     #[inline]
     pub fn time(&mut self, time: Micros) {
-        self.0.extend(time.to_le_bytes());
+        self.0.extend_from_slice(&time.to_le_bytes());
     }
 
     #[inline]
     pub fn value(&mut self, value: f64) {
-        self.0.extend(value.to_le_bytes());
+        self.0.extend_from_slice(&value.to_le_bytes());
     }
 
     pub fn reply(self, ctx: Ctx) {
