@@ -9,7 +9,7 @@ use crate::pg_time;
 use crate::query::access::Access;
 use crate::source::Source;
 use crate::tiers;
-use bridge::hot::{HotClient, WatchState};
+use bridge::hot::{HotClient, LeftOut, WatchState};
 use bridge::wait::Wait;
 use pgrx::PgRelation;
 use pgrx::datum::{Date, TimestampWithTimeZone};
@@ -25,28 +25,27 @@ pub enum Handover {
     Always,
 }
 
-/// Gives Redis the newest states of the source's detectors, or takes them back where the setting is off.
-pub fn hand_over(source: &Source, client: &HotClient, instance: &str, when: Handover) -> Result<()> {
+/// Makes the newest states of the source's detectors its watches in Redis, or ends all where the setting is off. Returns
+/// the keys that took none.
+pub fn hand_over(source: &Source, client: &HotClient, instance: &str, when: Handover) -> Result<LeftOut> {
     let _user = AsUser::catalog_owner();
     let known = given(source.id)?;
-    let mut states = newest_states(source.id)?;
     if !gucs::hot_detection() {
         if known.is_none() {
-            return Ok(());
+            return Ok(LeftOut::default());
         }
-        states.states.iter_mut().for_each(|state| state.state.clear());
-        BackendWait.wait("ending the watch in Redis", client.watch(&source.name, &states.states))?;
-        return note(source.id, None);
+        let watched = BackendWait.wait("ending the watch in Redis", client.watch(&source.name, &[]))?;
+        note(source.id, None)?;
+        return Ok(watched.left_out);
     }
-    if states.states.is_empty() {
-        return Ok(());
-    }
+    let states = newest_states(source.id)?;
     let new = (instance.to_owned(), states.hash);
     if when == Handover::WhereNew && known.as_ref() == Some(&new) {
-        return Ok(());
+        return Ok(LeftOut::default());
     }
-    BackendWait.wait("handing detectors to Redis", client.watch(&source.name, &states.states))?;
-    note(source.id, Some(new))
+    let watched = BackendWait.wait("handing detectors to Redis", client.watch(&source.name, &states.states))?;
+    note(source.id, Some(new))?;
+    Ok(watched.left_out)
 }
 
 struct States {

@@ -4,6 +4,7 @@ use series::time::Micros;
 
 use super::client::HotClient;
 use super::error::HotError;
+use super::left_out::is_about_the_key;
 use super::time_arg;
 
 /// One command of this many samples takes Redis well under a millisecond.
@@ -79,7 +80,7 @@ impl HotClient {
                     }
                 }
                 // a malformed command is refused as a whole: find out which of its samples is to blame
-                Value::ServerError(error) if is_about_the_sample(&error) => alone.extend(chunk),
+                Value::ServerError(error) if is_about_the_key(&error) => alone.extend(chunk),
                 Value::ServerError(error) => return Err(self.describe(error)),
                 other => return Err(HotError::reply(format!("{} to STRATA.MADD", super::reply::shape(&other)))),
             }
@@ -107,7 +108,7 @@ impl HotClient {
 
     fn note(&self, index: usize, answer: Value, report: &mut AddReport) -> Result<(), HotError> {
         match answer {
-            Value::ServerError(error) if is_about_the_sample(&error) => {
+            Value::ServerError(error) if is_about_the_key(&error) => {
                 let reason = error.details().unwrap_or(error.code()).to_owned();
                 report.refused.push(RefusedSample { index, reason });
             }
@@ -116,11 +117,6 @@ impl HotClient {
         }
         Ok(())
     }
-}
-
-/// False for what would meet every sample alike, such as a full memory or a server that is loading.
-fn is_about_the_sample(error: &redis::ServerError) -> bool {
-    matches!(error.code(), "STRATAERR" | "WRONGTYPE")
 }
 
 /// A sample that can be sent, with its Redis key and its position in the caller's slice.

@@ -26,6 +26,7 @@ mod source_keys;
 pub mod spec;
 mod states;
 pub mod watch;
+pub mod watches;
 
 use crate::api::Ctx;
 
@@ -44,6 +45,7 @@ pub fn register(ctx: Ctx) -> bool {
         && register::command::<del::Del>(ctx)
         && register::command::<info::Info>(ctx)
         && register::command::<watch::WatchCommand>(ctx)
+        && register::command::<watches::WatchesCommand>(ctx)
         && register::command::<anomalies::Anomalies>(ctx)
         && register::command::<fill::Fill>(ctx)
         && register::command::<load::Load>(ctx)

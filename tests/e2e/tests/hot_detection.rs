@@ -67,12 +67,16 @@ fn assert_same_scores(redis: &[f64], sql: &[f64], values: &[f64]) {
     assert!(compared > values.len() / 2);
 }
 
-/// A table with `value` and `other`, attached.
+/// A table with `value` and `other`, of which the first is attached.
 fn attached(server: &Postgres) -> Database {
+    attached_with(server, "'value'")
+}
+
+fn attached_with(server: &Postgres, measures: &str) -> Database {
     let database = Database::create(server);
     database.create_readings();
     database.run("ALTER TABLE readings ADD COLUMN other float8");
-    database.attach("warm => NULL, measures => ARRAY['value']");
+    database.attach(&format!("warm => NULL, measures => ARRAY[{measures}]"));
     database
 }
 
@@ -219,6 +223,65 @@ fn the_watch_ends_where_detection_in_redis_is_switched_off() {
     database.run(&format!("ALTER DATABASE \"{}\" RESET strata.hot_detection", database.name));
     database.job("anomaly_detection");
     assert!(!score(702).is_nan());
+}
+
+/// What Redis watches of the source: Redis key and measures with their methods.
+fn watches(sensors: &mut Sensors, name: &str) -> Vec<(String, Vec<String>)> {
+    redis::cmd("STRATA.WATCHES").arg(name).query(sensors.connection()).unwrap()
+}
+
+#[test]
+fn a_key_of_another_type_is_named_and_keeps_no_detector_from_the_other_series() {
+    let (server, redis) = servers();
+    let database = attached(server);
+    let mut sensors = Sensors::of(redis, &database);
+    let start = database.midnight(3);
+    insert(&database, start, &values(0..700, 10_000));
+    database.run("INSERT INTO readings SELECT time, k, value, other FROM readings, (VALUES ('0'), ('B')) AS names(k)");
+    database.count("SELECT strata.warm_hot('readings')");
+    let text = format!("{}:0", database.name);
+    redis::cmd("SET").arg(&text).arg("x").exec(sensors.connection()).unwrap();
+    let (_, message) = database.job("anomaly_detection");
+    assert!(message.contains(&format!("{text:?} (Operation against a key")), "{message}");
+    let method = vec!["value".to_owned(), "range_novelty".to_owned()];
+    let of = |key: &str| (format!("{}:{key}", database.name), method.clone());
+    assert_eq!(watches(&mut sensors, &database.name), [of("A"), of("B")]);
+}
+
+#[test]
+fn the_watch_ends_with_the_detector() {
+    let (server, redis) = servers();
+    let database = attached_with(server, "'value', 'other'");
+    let mut sensors = Sensors::of(redis, &database);
+    let start = database.midnight(3);
+    insert(&database, start, &values(0..700, 10_000));
+    database.count("SELECT strata.warm_hot('readings')");
+    let watched = |sensors: &mut Sensors| {
+        database.job("anomaly_detection");
+        let mut watches = watches(sensors, &database.name);
+        assert!(watches.len() <= 1);
+        watches.pop().map_or_else(String::new, |(_, measures)| measures.join(" "))
+    };
+    assert_eq!(watched(&mut sensors), "value range_novelty other range_novelty");
+    database.run("SELECT strata.set_detector('readings', 'value', 'cusum'), strata.drop_detector('readings', 'value')");
+    assert_eq!(watched(&mut sensors), "value cusum other range_novelty");
+    database.run("SELECT strata.drop_detector('readings', 'other')");
+    assert_eq!(watched(&mut sensors), "value cusum");
+    database.run("SELECT strata.drop_detector('readings', 'value', 'cusum')");
+    assert_eq!(watched(&mut sensors), "", "the last one");
+    assert!(add(&mut sensors, &database.name, start + 701 * STEP, value(701)).is_nan());
+    database.run("SELECT strata.set_detector('readings', 'value', 'cusum')");
+    assert_eq!(watched(&mut sensors), "value cusum");
+
+    // a Redis that is put back has the watches of then
+    let name = format!("{}:A", database.name);
+    let dump: Vec<u8> = redis::cmd("DUMP").arg(&name).query(sensors.connection()).unwrap();
+    database.run("SELECT strata.drop_detector('readings', 'value', 'cusum')");
+    database.job("anomaly_detection");
+    redis::cmd("RESTORE").arg(&name).arg(0).arg(dump).arg("REPLACE").exec(sensors.connection()).unwrap();
+    assert_eq!(watches(&mut sensors, &database.name).len(), 1);
+    database.count("SELECT strata.warm_hot('readings')");
+    assert_eq!(watches(&mut sensors, &database.name), []);
 }
 
 #[test]

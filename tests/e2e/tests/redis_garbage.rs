@@ -8,7 +8,7 @@ use redis_support::{Client, Random, server};
 
 const TIME: Duration = Duration::from_secs(10);
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "STRATA.ADD",
     "STRATA.MADD",
     "STRATA.GET",
@@ -22,6 +22,7 @@ const COMMANDS: [&str; 16] = [
     "STRATA.INFO",
     "STRATA.LOAD",
     "STRATA.WATCH",
+    "STRATA.WATCHES",
     "STRATA.ANOMALIES",
     "STRATA.FILL",
     "STRATA.PUT",

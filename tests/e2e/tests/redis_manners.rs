@@ -5,7 +5,7 @@ mod redis_support;
 use redis_support::{Client, builder, node, server};
 use strata_servers::{RedisKind, redis_kind};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "ADD",
     "MADD",
     "GET",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 16] = [
     "INFO",
     "LOAD",
     "WATCH",
+    "WATCHES",
     "ANOMALIES",
     "FILL",
     "PUT",
@@ -70,7 +71,9 @@ fn the_server_knows_which_arguments_are_keys() {
     ] {
         assert_eq!(redis.run(&format!("COMMAND GETKEYS {line}")), keys, "{line}");
     }
-    for line in ["STRATA.MGET SOURCE r", "STRATA.INFO SOURCE r", "STRATA.PENDING r", "STRATA.ANOMALIES r"] {
+    for line in
+        ["STRATA.MGET SOURCE r", "STRATA.INFO SOURCE r", "STRATA.PENDING r", "STRATA.ANOMALIES r", "STRATA.WATCHES r"]
+    {
         let error = redis.error(&format!("COMMAND GETKEYS {line}"));
         let none = error.contains("no key") || error.contains("Invalid arguments");
         assert!(none, "{line}: {error}");
