@@ -38,55 +38,56 @@ impl HotClient {
     /// Makes these detectors, sorted by key, all that watch the source: every other watch that Redis has there is ended. A
     /// series or measure that Redis does not have is passed over.
     pub async fn watch(&self, source: &str, states: &[WatchState]) -> Result<Watched, HotError> {
-        let wanted: Vec<(String, &[WatchState])> = states
-            .chunk_by(|one, next| one.key == next.key)
-            .filter_map(|states| Some((SeriesName::new(source, &states[0].key).ok()?.redis_key(HashTag::None), states)))
-            .collect();
         let mut watched = Watched::default();
-        let ends = self.watches_beside(source, &wanted).await?;
-        let ends: Vec<_> = ends.iter().map(|(key, measures)| (key.as_str(), end(key, measures))).collect();
-        watched.ended = self.send(&ends, &mut watched.left_out).await?;
-        let begins: Vec<_> = wanted.iter().map(|(key, states)| (key.as_str(), begin(key, states))).collect();
-        watched.taken = self.send(&begins, &mut watched.left_out).await?;
+        // Redis is asked rather than remembered: it may have been put back to an older state
+        let mut others = self.watches(redis::cmd("STRATA.WATCHES").arg(source)).await?;
+        let wanted: HashSet<(String, &str)> =
+            states.iter().filter_map(|state| Some((redis_key(source, state)?, state.measure.as_str()))).collect();
+        others.retain(|(key, measure)| !wanted.contains(&(key.clone(), measure.as_str())));
+        watched.ended = self.send(&ends(&others), &mut watched.left_out).await?;
+        watched.taken = self.send(&begins(source, states), &mut watched.left_out).await?;
         Ok(watched)
     }
 
-    /// The measures that Redis watches without being wanted to, by Redis key. Redis is asked rather than remembered: it may
-    /// have been put back to an older state.
-    async fn watches_beside(
-        &self,
-        source: &str,
-        wanted: &[(String, &[WatchState])],
-    ) -> Result<Vec<(String, Vec<String>)>, HotError> {
-        let wanted: HashSet<(&str, &str)> = wanted
+    /// Hands the detectors over again to those measures of which a sample came too late for Redis to judge.
+    pub async fn watch_behind(&self, source: &str, states: &[WatchState]) -> Result<Watched, HotError> {
+        let behind: HashSet<(String, String)> =
+            self.watches(redis::cmd("STRATA.WATCHES").arg(source).arg("BEHIND")).await?.into_iter().collect();
+        let mut watched = Watched::default();
+        if behind.is_empty() {
+            return Ok(watched);
+        }
+        let wanted: Vec<WatchState> = states
             .iter()
-            .flat_map(|(key, states)| states.iter().map(|state| (key.as_str(), state.measure.as_str())))
+            .filter(|state| redis_key(source, state).is_some_and(|key| behind.contains(&(key, state.measure.clone()))))
+            .cloned()
             .collect();
-        let mut beside = Vec::new();
-        for series in reply::array(self.query(redis::cmd("STRATA.WATCHES").arg(source)).await?)? {
+        watched.taken = self.send(&begins(source, &wanted), &mut watched.left_out).await?;
+        Ok(watched)
+    }
+
+    /// Redis key and measure of each watch that Redis names.
+    async fn watches(&self, command: &redis::Cmd) -> Result<Vec<(String, String)>, HotError> {
+        let mut watches = Vec::new();
+        for series in reply::array(self.query(command).await?)? {
             let [key, measures] = reply::fields::<2>(series, "a watched series")?;
             let key = reply::text(&key)?;
-            let mut measures: Vec<String> =
-                reply::pairs(measures)?.into_iter().map(|(measure, _method)| measure).collect();
-            measures.retain(|measure| !wanted.contains(&(key.as_str(), measure.as_str())));
-            if !measures.is_empty() {
-                beside.push((key, measures));
-            }
+            watches.extend(reply::pairs(measures)?.into_iter().map(|(measure, _method)| (key.clone(), measure)));
         }
-        Ok(beside)
+        Ok(watches)
     }
 
     /// Returns the sum of the answers.
-    async fn send(&self, commands: &[(&str, redis::Cmd)], left_out: &mut LeftOut) -> Result<u64, HotError> {
+    async fn send(&self, commands: &[Addressed], left_out: &mut LeftOut) -> Result<u64, HotError> {
         let mut measures = 0;
         for round in commands.chunks(COMMANDS_PER_ROUND) {
             let mut pipeline = redis::pipe();
-            round.iter().for_each(|(_, command)| {
+            for (_, command) in round {
                 pipeline.add_command(command.clone());
-            });
+            }
             for ((key, _), answer) in round.iter().zip(self.query_pipeline(&pipeline).await?) {
                 match answer {
-                    Value::ServerError(error) if is_about_the_key(&error) => left_out.note((*key).to_owned(), &error),
+                    Value::ServerError(error) if is_about_the_key(&error) => left_out.note(key.clone(), &error),
                     Value::ServerError(error) => return Err(self.describe(error)),
                     answer => measures += reply::unsigned(&answer)?,
                 }
@@ -96,20 +97,44 @@ impl HotClient {
     }
 }
 
-fn begin(redis_key: &str, states: &[WatchState]) -> redis::Cmd {
+/// A command with the one Redis key that it is about.
+type Addressed = (String, redis::Cmd);
+
+/// `None` for a key that cannot name a series.
+fn redis_key(source: &str, state: &WatchState) -> Option<String> {
+    SeriesName::new(source, &state.key).ok().map(|name| name.redis_key(HashTag::None))
+}
+
+fn watch_of(redis_key: &str) -> redis::Cmd {
     let mut command = redis::cmd("STRATA.WATCH");
     command.arg(redis_key);
-    for WatchState { measure, after, state, .. } in states {
-        command.arg(measure).arg(time_arg::format(*after)).arg(state);
-    }
     command
 }
 
-fn end(redis_key: &str, measures: &[String]) -> redis::Cmd {
-    let mut command = redis::cmd("STRATA.WATCH");
-    command.arg(redis_key);
-    for measure in measures {
-        command.arg(measure).arg("-").arg("");
-    }
-    command
+fn begins(source: &str, states: &[WatchState]) -> Vec<Addressed> {
+    let of_one_key = states.chunk_by(|one, next| one.key == next.key);
+    of_one_key
+        .filter_map(|states| {
+            let key = redis_key(source, &states[0])?;
+            let mut command = watch_of(&key);
+            for WatchState { measure, after, state, .. } in states {
+                command.arg(measure).arg(time_arg::format(*after)).arg(state);
+            }
+            Some((key, command))
+        })
+        .collect()
+}
+
+fn ends(watches: &[(String, String)]) -> Vec<Addressed> {
+    let of_one_key = watches.chunk_by(|one, next| one.0 == next.0);
+    of_one_key
+        .map(|watches| {
+            let key = watches[0].0.clone();
+            let mut command = watch_of(&key);
+            for (_, measure) in watches {
+                command.arg(measure).arg("-").arg("");
+            }
+            (key, command)
+        })
+        .collect()
 }

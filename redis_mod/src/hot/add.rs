@@ -82,13 +82,16 @@ impl Series {
         self.watches.judge(time, value_of)
     }
 
-    /// Judges the measures that the newest sample got later than others. What came late otherwise is judged by PostgreSQL
-    /// alone, which can go back to a state before it.
+    /// Judges the measures that the newest sample got later than others. What came late otherwise is judged by PostgreSQL,
+    /// which can go back to a state before it, and then hands that state over.
     fn judge_completed(&mut self, time: Micros, changes: &[Change]) -> Judged {
         let mut judged = Judged::default();
-        if self.last() == Some(time) {
-            for change in changes.iter().filter(|change| change.old.is_nan()) {
+        let newest = self.last() == Some(time);
+        for change in changes {
+            if newest && change.old.is_nan() {
                 self.watches.judge_value(change.measure, time, change.new, &mut judged);
+            } else {
+                self.watches.pass_over(change.measure);
             }
         }
         judged

@@ -177,6 +177,43 @@ fn redis_goes_on_from_the_job_and_an_alarm_becomes_one_event_after_the_flush() {
 }
 
 #[test]
+fn a_late_sample_counts_in_redis_after_the_next_run_of_the_job() {
+    let (server, redis) = servers();
+    let database = attached(server);
+    let mut sensors = Sensors::of(redis, &database);
+    let start = database.midnight(14);
+    let stored = 13 * 288 + 72;
+    let mut all = values(0..stored + 60, 10_000);
+    let (late, corrected) = (stored + 10, stored + 20);
+    for n in [late, stored + 45, stored + 55] {
+        all[n as usize] = 140.0;
+    }
+    insert(&database, start, &all[..stored as usize]);
+    database.count("SELECT strata.warm_hot('readings')");
+    database.job("anomaly_detection");
+    let handed = database.ask("SELECT watched_at FROM strata.hot_state");
+
+    // two come late: one between others, and one that stands for a value that was judged already
+    let mut send = |n: i64, value: f64| add(&mut sensors, &database.name, start + n * STEP, value);
+    let mut live = all.clone();
+    live[corrected as usize] = 95.0;
+    for n in (stored..stored + 40).filter(|n| *n != late) {
+        send(n, live[n as usize]);
+    }
+    send(late, live[late as usize]);
+    send(corrected, all[corrected as usize]);
+    let before: Vec<f64> = (stored + 40..stored + 50).map(|n| send(n, all[n as usize])).collect();
+    database.job("flush");
+    database.job("anomaly_detection");
+    let after: Vec<f64> = (stored + 50..stored + 60).map(|n| send(n, all[n as usize])).collect();
+    let expected = scores_in_sql(&database, start, &all);
+    let part = |from: i64, to: i64| &expected[from as usize..to as usize];
+    assert_ne!(before, part(stored + 40, stored + 50), "Redis has judged without them");
+    assert_same_scores(&after, part(stored + 50, stored + 60), &all[stored as usize + 50..]);
+    assert_eq!(database.ask("SELECT watched_at FROM strata.hot_state"), handed, "the states of the day are the same");
+}
+
+#[test]
 fn an_alarm_is_an_event_soon_after_its_flush_without_waiting_for_the_schedule() {
     let redis = &servers().1;
     let postgres = builder()
