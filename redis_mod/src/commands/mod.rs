@@ -19,12 +19,14 @@ pub mod pending;
 pub mod put;
 pub mod range;
 mod register;
+mod retention;
 pub mod roll;
 mod sample;
 pub mod source;
 mod source_keys;
 pub mod spec;
 mod states;
+pub mod trim;
 pub mod watch;
 pub mod watches;
 
@@ -43,6 +45,7 @@ pub fn register(ctx: Ctx) -> bool {
         && register::command::<pending::PendingCommand>(ctx)
         && register::command::<ack::Ack>(ctx)
         && register::command::<del::Del>(ctx)
+        && register::command::<trim::Trim>(ctx)
         && register::command::<info::Info>(ctx)
         && register::command::<watch::WatchCommand>(ctx)
         && register::command::<watches::WatchesCommand>(ctx)

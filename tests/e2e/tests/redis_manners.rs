@@ -5,7 +5,7 @@ mod redis_support;
 use redis_support::{Client, builder, node, server};
 use strata_servers::{RedisKind, redis_kind};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "ADD",
     "MADD",
     "GET",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 17] = [
     "PENDING",
     "ACK",
     "DEL",
+    "TRIM",
     "INFO",
     "LOAD",
     "WATCH",
@@ -25,7 +26,7 @@ const COMMANDS: [&str; 17] = [
     "PUT",
 ];
 
-const WRITING: [&str; 8] = ["ADD", "MADD", "ACK", "DEL", "LOAD", "WATCH", "FILL", "PUT"];
+const WRITING: [&str; 9] = ["ADD", "MADD", "ACK", "DEL", "TRIM", "LOAD", "WATCH", "FILL", "PUT"];
 
 #[test]
 fn these_are_all_commands_of_the_module() {
@@ -65,6 +66,7 @@ fn the_server_knows_which_arguments_are_keys() {
         ("STRATA.ACK 1 r:A 1:1:0 r:B 2:2:0", "[r:A, r:B]"),
         ("STRATA.INFO r:A", "[r:A]"),
         ("STRATA.DEL r:A - +", "[r:A]"),
+        ("STRATA.TRIM r:A +", "[r:A]"),
         ("STRATA.WATCH r:A flow - range_novelty", "[r:A]"),
         ("STRATA.FILL r:A batch r:B batch", "[r:A, r:B]"),
         ("STRATA.PUT r:A sample", "[r:A]"),
