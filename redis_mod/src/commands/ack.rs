@@ -7,6 +7,8 @@ use super::retention;
 use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
 use crate::api::key;
 use crate::failure::Failure;
+use crate::hot::Series;
+use series::bytes::DecodeError;
 
 pub struct Ack;
 
@@ -45,17 +47,20 @@ impl Command for Ack {
         let mut taken = vec![flush];
         let mut trimmed = Vec::new();
         for (name, text, token) in tokens {
-            // A key that was overwritten since cannot be acknowledged, and must not keep the others from it.
+            // A key that was overwritten since or is damaged cannot be acknowledged, and must not keep the others from it.
             let Ok(Some(mut series)) = key::write(ctx, name) else {
                 continue;
             };
             if series.instance() != token.instance && !ctx.repeats() {
                 continue;
             }
-            let dropped = series.change(|series| {
+            let acknowledge = |series: &mut Series| {
                 series.acknowledge(flush_id, token.token)?;
-                Ok::<_, Failure>(retention::trim(ctx, series))
-            })?;
+                Ok::<_, DecodeError>(retention::trim(ctx, series))
+            };
+            let Ok(dropped) = series.change(acknowledge) else {
+                continue;
+            };
             acknowledged += 1;
             taken.extend([name, text]);
             trimmed.push((name, dropped));

@@ -59,8 +59,13 @@ impl Series {
             self.append(time, targets);
             return Ok(self.judge(time, targets));
         }
+        let mut among_blocks = self.blocks.last().is_some_and(|block| time <= block.last());
+        if !among_blocks && self.open.len() >= OPEN_ROWS && self.open.search(time).is_err() {
+            self.close()?;
+            among_blocks = true;
+        }
         let mut changes = Changes::new();
-        let new_row = if self.blocks.last().is_some_and(|block| time <= block.last()) {
+        let new_row = if among_blocks {
             self.amend_block(time, targets, &mut changes)?
         } else {
             self.amend_open(time, targets, &mut changes)?
@@ -181,8 +186,10 @@ impl Series {
         }
     }
 
-    /// Writes values among the open rows; says whether there was no sample of that time.
+    /// Writes values among the open rows; says whether there was no sample of that time. The bucket first: it is made of
+    /// blocks too, which may be damaged, and what follows cannot fail.
     fn amend_open(&mut self, time: Micros, targets: &[(usize, f64)], changes: &mut Changes) -> Result<bool, AddError> {
+        self.amend_bucket(time, targets, None)?;
         let found = self.open.search(time);
         let row = found.unwrap_or_else(|row| {
             self.open.insert(row, time);
@@ -195,10 +202,6 @@ impl Series {
                 changes.push(Change { measure, old, new });
             }
         }
-        if self.open.len() > OPEN_ROWS {
-            self.close()?;
-        }
-        self.amend_bucket(time, None, changes)?;
         Ok(found.is_err())
     }
 
@@ -207,18 +210,13 @@ impl Series {
         let index = self.block_for(time);
         let mut rows = Rows::default();
         rows.read_block(&self.blocks[index], &self.measures.all())?;
-        let found = rows.times.binary_search(&time);
-        let row = found.unwrap_or_else(|row| {
-            rows.insert(row, time);
-            row
-        });
-        rows.fill(row, targets, changes);
-        self.closed_rows += usize::from(found.is_err());
+        let new_row = rows.put(time, targets, changes);
         if !changes.is_empty() {
+            self.amend_bucket(time, targets, Some((&rows, changes)))?;
+            self.closed_rows += usize::from(new_row);
             self.replace_block(index, &rows);
-            self.amend_bucket(time, Some(&rows), changes)?;
         }
-        Ok(found.is_err())
+        Ok(new_row)
     }
 
     /// The block that holds `time` or lies next to it.

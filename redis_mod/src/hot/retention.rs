@@ -41,7 +41,9 @@ impl Series {
         }
         self.drop_blocks(whole);
         self.open.remove(self.open.range(Micros::MIN, to));
-        self.trim_rollups();
+        if self.rows() < before {
+            self.trim_rollups();
+        }
         Ok(before - self.rows())
     }
 

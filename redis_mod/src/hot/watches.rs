@@ -156,13 +156,13 @@ impl Series {
     /// Puts a measure under a watch that has learned the samples up to `after`: those that came later are judged now.
     /// Alarms of samples that the table has are its business. Returns those that were not known.
     pub fn watch(&mut self, measure: usize, after: Micros, watch: Watch) -> Result<Vec<Alarm>, DecodeError> {
+        let rows = self.rows_between(after.saturating_add(1), Micros::MAX, &[measure])?;
         let known: Vec<Micros> =
             self.watches.alarms().iter().filter(|alarm| alarm.measure == measure).map(|alarm| alarm.time).collect();
         self.watches.forget_measure(measure);
         // set aside, so that judging a day again cannot push the alarms of other measures out
         let others = std::mem::take(&mut self.watches.alarms);
         self.watches.set(measure, Some(watch));
-        let rows = self.rows_between(after.saturating_add(1), Micros::MAX, &[measure])?;
         let mut judged = Judged::default();
         for (&time, &value) in rows.times.iter().zip(&rows.columns[0]) {
             self.watches.judge_value(measure, time, value, &mut judged);
