@@ -18,6 +18,7 @@ mod latest;
 mod left_out;
 mod pending;
 mod reply;
+mod route;
 mod time_arg;
 mod totals;
 mod watch;

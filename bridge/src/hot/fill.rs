@@ -6,6 +6,7 @@ use super::client::HotClient;
 use super::error::HotError;
 use super::left_out::{LeftOut, is_about_the_key};
 use super::reply;
+use super::route::KeyCommand;
 
 /// What a fill did.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,20 +23,17 @@ impl HotClient {
     ///
     /// Errors mean that an unknown part arrived: filling again is harmless.
     pub async fn fill(&self, source: &str, series: &[(String, Batch)]) -> Result<Filled, HotError> {
-        let mut pipeline = redis::pipe();
-        let mut names = Vec::with_capacity(series.len());
+        let mut commands = Vec::with_capacity(series.len());
         for (key, batch) in series {
             let Ok(name) = SeriesName::new(source, key) else { continue };
-            let redis_key = name.redis_key(HashTag::None);
             // a command of several keys fails as a whole where one of them holds something else
-            pipeline.cmd("STRATA.FILL").arg(&redis_key).arg(batch.encode());
-            names.push(redis_key);
+            let mut command = KeyCommand::new("STRATA.FILL", name.redis_key(HashTag::None));
+            command.command.arg(batch.encode());
+            commands.push(command);
         }
         let mut filled = Filled::default();
-        if pipeline.is_empty() {
-            return Ok(filled);
-        }
-        for (redis_key, answer) in names.into_iter().zip(self.query_pipeline(&pipeline).await?) {
+        let answers = self.query_keys(&commands).await?;
+        for (KeyCommand { redis_key, .. }, answer) in commands.into_iter().zip(answers) {
             match answer {
                 Value::ServerError(error) if is_about_the_key(&error) => filled.left_out.note(redis_key, &error),
                 Value::ServerError(error) => return Err(self.describe(error)),

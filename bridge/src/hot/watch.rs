@@ -7,6 +7,7 @@ use series::time::Micros;
 use super::client::HotClient;
 use super::error::HotError;
 use super::left_out::{LeftOut, is_about_the_key};
+use super::route::KeyCommand;
 use super::{reply, time_arg};
 
 /// Each command restores a state and judges the samples since, so a round is over within some milliseconds.
@@ -69,25 +70,25 @@ impl HotClient {
     /// Redis key and measure of each watch that Redis names.
     async fn watches(&self, command: &redis::Cmd) -> Result<Vec<(String, String)>, HotError> {
         let mut watches = Vec::new();
-        for series in reply::array(self.query(command).await?)? {
-            let [key, measures] = reply::fields::<2>(series, "a watched series")?;
-            let key = reply::text(&key)?;
-            watches.extend(reply::pairs(measures)?.into_iter().map(|(measure, _method)| (key.clone(), measure)));
+        for answer in self.query_all(command).await? {
+            for series in reply::array(answer)? {
+                let [key, measures] = reply::fields::<2>(series, "a watched series")?;
+                let key = reply::text(&key)?;
+                watches.extend(reply::pairs(measures)?.into_iter().map(|(measure, _method)| (key.clone(), measure)));
+            }
         }
         Ok(watches)
     }
 
     /// Returns the sum of the answers.
-    async fn send(&self, commands: &[Addressed], left_out: &mut LeftOut) -> Result<u64, HotError> {
+    async fn send(&self, commands: &[KeyCommand], left_out: &mut LeftOut) -> Result<u64, HotError> {
         let mut measures = 0;
         for round in commands.chunks(COMMANDS_PER_ROUND) {
-            let mut pipeline = redis::pipe();
-            for (_, command) in round {
-                pipeline.add_command(command.clone());
-            }
-            for ((key, _), answer) in round.iter().zip(self.query_pipeline(&pipeline).await?) {
+            for (command, answer) in round.iter().zip(self.query_keys(round).await?) {
                 match answer {
-                    Value::ServerError(error) if is_about_the_key(&error) => left_out.note(key.clone(), &error),
+                    Value::ServerError(error) if is_about_the_key(&error) => {
+                        left_out.note(command.redis_key.clone(), &error);
+                    }
                     Value::ServerError(error) => return Err(self.describe(error)),
                     answer => measures += reply::unsigned(&answer)?,
                 }
@@ -97,44 +98,33 @@ impl HotClient {
     }
 }
 
-/// A command with the one Redis key that it is about.
-type Addressed = (String, redis::Cmd);
-
 /// `None` for a key that cannot name a series.
 fn redis_key(source: &str, state: &WatchState) -> Option<String> {
     SeriesName::new(source, &state.key).ok().map(|name| name.redis_key(HashTag::None))
 }
 
-fn watch_of(redis_key: &str) -> redis::Cmd {
-    let mut command = redis::cmd("STRATA.WATCH");
-    command.arg(redis_key);
-    command
-}
-
-fn begins(source: &str, states: &[WatchState]) -> Vec<Addressed> {
+fn begins(source: &str, states: &[WatchState]) -> Vec<KeyCommand> {
     let of_one_key = states.chunk_by(|one, next| one.key == next.key);
     of_one_key
         .filter_map(|states| {
-            let key = redis_key(source, &states[0])?;
-            let mut command = watch_of(&key);
+            let mut watch = KeyCommand::new("STRATA.WATCH", redis_key(source, &states[0])?);
             for WatchState { measure, after, state, .. } in states {
-                command.arg(measure).arg(time_arg::format(*after)).arg(state);
+                watch.command.arg(measure).arg(time_arg::format(*after)).arg(state);
             }
-            Some((key, command))
+            Some(watch)
         })
         .collect()
 }
 
-fn ends(watches: &[(String, String)]) -> Vec<Addressed> {
+fn ends(watches: &[(String, String)]) -> Vec<KeyCommand> {
     let of_one_key = watches.chunk_by(|one, next| one.0 == next.0);
     of_one_key
         .map(|watches| {
-            let key = watches[0].0.clone();
-            let mut command = watch_of(&key);
+            let mut watch = KeyCommand::new("STRATA.WATCH", watches[0].0.clone());
             for (_, measure) in watches {
-                command.arg(measure).arg("-").arg("");
+                watch.command.arg(measure).arg("-").arg("");
             }
-            (key, command)
+            watch
         })
         .collect()
 }
