@@ -8,6 +8,7 @@ use redis::Value;
 use super::client::HotClient;
 use super::config::HotConfig;
 use super::error::{HotError, HotErrorKind};
+use super::info::parse_module;
 use super::reply;
 
 pub(super) const SLOTS: u32 = 16_384;
@@ -63,10 +64,14 @@ impl HotClient {
                 self.note_that_it_stands_alone();
                 return Ok(None);
             }
+            // a user that may use the module alone
             Err(error) if error.kind == HotErrorKind::Refused => {
-                return Err(error.hint(
-                    "Whether the server is a node of a cluster must be known: allow the user +cluster|shards too.",
-                ));
+                let info = parse_module(self.query(&redis::cmd("STRATA.INFO")).await?)?;
+                if info.fields.get("cluster").is_some_and(|cluster| cluster == "0") {
+                    self.note_that_it_stands_alone();
+                    return Ok(None);
+                }
+                return Err(error.hint("The server is a node of a cluster: allow the user +cluster|shards too."));
             }
             Err(error) => return Err(error),
         };

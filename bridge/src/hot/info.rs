@@ -123,7 +123,7 @@ fn optional_time(value: &Value) -> Result<Option<Micros>, HotError> {
     }
 }
 
-fn parse_module(value: Value) -> Result<ModuleInfo, HotError> {
+pub(super) fn parse_module(value: Value) -> Result<ModuleInfo, HotError> {
     let mut info = ModuleInfo::default();
     for (field, value) in reply::pairs(value)? {
         match value {
