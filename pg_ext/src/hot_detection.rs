@@ -2,9 +2,10 @@
 //! job alone.
 
 use crate::as_user::AsUser;
-use crate::failure::{OrRaise, Result};
+use crate::failure::{Failure, OrRaise, Result};
 use crate::gucs;
 use crate::interrupts::BackendWait;
+use crate::manifest;
 use crate::pg_time;
 use crate::query::access::Access;
 use crate::source::Source;
@@ -47,6 +48,20 @@ pub fn hand_over(source: &Source, client: &HotClient, instance: &str, when: Hand
     let watched = BackendWait.wait("handing detectors to Redis", client.watch(&source.name, &states.states))?;
     note(source.id, Some(new))?;
     Ok(watched.left_out)
+}
+
+/// Ends the watches of a source that is let go. That a Redis which cannot be reached goes on watching keeps nobody from it.
+pub fn end(source: &Source) -> Result<()> {
+    if given(source.id)?.is_none() || manifest::check_owner(source).is_err() {
+        return Ok(());
+    }
+    let Some(client) = tiers::hot()? else { return Ok(()) };
+    if let Err(error) = BackendWait.wait("ending the watch in Redis", client.watch(&source.name, &[])) {
+        let failure = Failure::from(error);
+        let message = format!("Redis goes on watching source \"{}\": {}", source.name, failure.message);
+        Failure { message, ..failure }.hint("STRATA.WATCHES lists what it watches, STRATA.WATCH ends it.").warn();
+    }
+    Ok(())
 }
 
 struct States {

@@ -41,8 +41,14 @@ impl Series {
         if !TIME_RANGE.contains(&time) {
             return Err(AddError::Time);
         }
+        let measures = self.measures.len();
         let targets = self.targets(values)?;
-        self.write(time, &targets)
+        let written = self.write(time, &targets);
+        if written.is_err() {
+            // replicas, which hear nothing of it, know measures by their positions
+            self.measures.truncate(measures);
+        }
+        written
     }
 
     /// Writes finite values of measures that the series has, at a time within the range.

@@ -85,6 +85,9 @@ fn what_else_meets_a_damaged_block_changes_nothing() {
     let before = state(&series);
     let block = &series.blocks[3];
     let (first, last) = (block.first(), block.last());
+    let fingerprint = series.measures.fingerprint();
+    assert!(series.add(first + 1, &[(b"level", 1.0), (b"flow", 1.0)]).is_err());
+    assert_eq!((series.measures.len(), series.measures.fingerprint()), (2, fingerprint), "no measure of it stays");
 
     assert!(series.delete(0, first - 1).is_err(), "the buckets cannot be made anew");
     assert!(series.trim_to(last).is_ok_and(|dropped| dropped == 0), "nothing is in the table");

@@ -181,6 +181,11 @@ impl Series {
         self.watches.forget(|time| !pending(time));
     }
 
+    /// Goes back to these watches and alarms.
+    pub fn put_back(&mut self, watches: Watches) {
+        self.watches = watches;
+    }
+
     /// Ends the watch of a measure.
     pub fn unwatch(&mut self, measure: usize) {
         self.watches.set(measure, None);

@@ -322,6 +322,25 @@ fn the_watch_ends_with_the_detector() {
 }
 
 #[test]
+fn the_watch_ends_with_the_source() {
+    let (server, redis) = servers();
+    let database = attached(server);
+    let mut sensors = Sensors::of(redis, &database);
+    insert(&database, database.midnight(3), &values(0..700, 10_000));
+    database.count("SELECT strata.warm_hot('readings')");
+    database.job("anomaly_detection");
+    assert_eq!(watches(&mut sensors, &database.name).len(), 1);
+    let (mut client, warnings) = database.session();
+    let unreachable =
+        "BEGIN; SET LOCAL strata.redis_url = 'redis://127.0.0.1:1'; SELECT strata.detach('readings', true); ROLLBACK";
+    client.batch_execute(unreachable).unwrap();
+    let warnings = warnings.lock().unwrap();
+    assert!(warnings[0].contains("goes on watching") && warnings[0].contains("STRATA.WATCH"), "{warnings:?}");
+    client.batch_execute("SELECT strata.detach('readings')").unwrap();
+    assert_eq!(watches(&mut sensors, &database.name), []);
+}
+
+#[test]
 fn detection_does_without_redis_and_says_so() {
     let postgres = builder().durable(false).conf("strata.redis_url", "redis://127.0.0.1:1").start().unwrap();
     let database = attached(&postgres);
