@@ -2,14 +2,15 @@
 //! job alone.
 
 use crate::as_user::AsUser;
-use crate::failure::{OrRaise, Result};
+use crate::failure::{Failure, OrRaise, Result};
 use crate::gucs;
 use crate::interrupts::BackendWait;
+use crate::manifest;
 use crate::pg_time;
 use crate::query::access::Access;
 use crate::source::Source;
 use crate::tiers;
-use bridge::hot::{HotClient, WatchState};
+use bridge::hot::{HotClient, LeftOut, WatchState};
 use bridge::wait::Wait;
 use pgrx::PgRelation;
 use pgrx::datum::{Date, TimestampWithTimeZone};
@@ -19,34 +20,48 @@ use series::detect::Method;
 /// When Redis is given the states.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Handover {
-    /// Unless this run of Redis has them.
+    /// Unless this run of Redis has them, and has judged all its samples in order.
     WhereNew,
     /// Also again: series may have come into being since.
     Always,
 }
 
-/// Gives Redis the newest states of the source's detectors, or takes them back where the setting is off.
-pub fn hand_over(source: &Source, client: &HotClient, instance: &str, when: Handover) -> Result<()> {
+/// Makes the newest states of the source's detectors its watches in Redis, or ends all where the setting is off. Returns
+/// the keys that took none.
+pub fn hand_over(source: &Source, client: &HotClient, instance: &str, when: Handover) -> Result<LeftOut> {
     let _user = AsUser::catalog_owner();
     let known = given(source.id)?;
-    let mut states = newest_states(source.id)?;
     if !gucs::hot_detection() {
         if known.is_none() {
-            return Ok(());
+            return Ok(LeftOut::default());
         }
-        states.states.iter_mut().for_each(|state| state.state.clear());
-        BackendWait.wait("ending the watch in Redis", client.watch(&source.name, &states.states))?;
-        return note(source.id, None);
+        let watched = BackendWait.wait("ending the watch in Redis", client.watch(&source.name, &[]))?;
+        note(source.id, None)?;
+        return Ok(watched.left_out);
     }
-    if states.states.is_empty() {
-        return Ok(());
-    }
+    let states = newest_states(source.id)?;
     let new = (instance.to_owned(), states.hash);
     if when == Handover::WhereNew && known.as_ref() == Some(&new) {
+        let again = client.watch_behind(&source.name, &states.states);
+        return Ok(BackendWait.wait("handing detectors to Redis", again)?.left_out);
+    }
+    let watched = BackendWait.wait("handing detectors to Redis", client.watch(&source.name, &states.states))?;
+    note(source.id, Some(new))?;
+    Ok(watched.left_out)
+}
+
+/// Ends the watches of a source that is let go. That a Redis which cannot be reached goes on watching keeps nobody from it.
+pub fn end(source: &Source) -> Result<()> {
+    if given(source.id)?.is_none() || manifest::check_owner(source).is_err() {
         return Ok(());
     }
-    BackendWait.wait("handing detectors to Redis", client.watch(&source.name, &states.states))?;
-    note(source.id, Some(new))
+    let Some(client) = tiers::hot()? else { return Ok(()) };
+    if let Err(error) = BackendWait.wait("ending the watch in Redis", client.watch(&source.name, &[])) {
+        let failure = Failure::from(error);
+        let message = format!("Redis goes on watching source \"{}\": {}", source.name, failure.message);
+        Failure { message, ..failure }.hint("STRATA.WATCHES lists what it watches, STRATA.WATCH ends it.").warn();
+    }
+    Ok(())
 }
 
 struct States {

@@ -13,7 +13,7 @@ use crate::quote;
 use crate::snapshot::{RowView, Snapshot};
 use crate::source::Source;
 use crate::tiers;
-use bridge::hot::HotClient;
+use bridge::hot::{HotClient, LeftOut};
 use bridge::wait::Wait;
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::prelude::*;
@@ -34,10 +34,22 @@ const LAST_TIME: Micros = 253_402_300_799_999_999;
 #[search_path(pg_catalog, pg_temp)]
 fn warm_hot(relation: PgRelation, since: default!(Interval, "'24 hours'")) -> i64 {
     let source = Source::of_relation(relation.oid()).or_raise();
-    warm(&source, pg_time::interval_micros(&since)).or_raise()
+    let (added, left_out) = warm(&source, pg_time::interval_micros(&since)).or_raise();
+    if !left_out.is_empty() {
+        Failure::new(PgSqlErrorCode::ERRCODE_WARNING, left_out_notice(&left_out))
+            .detail("All other series of the source were filled.")
+            .hint("Rename or delete these keys in Redis (TYPE, RENAME, DEL), then fill again.")
+            .warn();
+    }
+    added
 }
 
-fn warm(source: &Source, since: Micros) -> Result<i64> {
+/// What the operator is told of keys that are in the way of series.
+pub fn left_out_notice(left_out: &LeftOut) -> String {
+    format!("Redis could not take what is for {left_out}")
+}
+
+fn warm(source: &Source, since: Micros) -> Result<(i64, LeftOut)> {
     let names: Vec<String> =
         [&source.time_column, &source.key_column].into_iter().chain(&source.measures).cloned().collect();
     Access::check(source, &names)?.check_hot(source)?;
@@ -60,12 +72,12 @@ fn warm(source: &Source, since: Micros) -> Result<i64> {
             .hint("ALTER SYSTEM SET strata.redis_url = 'redis://host:6379'; SELECT pg_reload_conf();"));
     };
     let instance = BackendWait.wait("asking Redis for its instance", client.instance())?;
-    let added = match start(source, &client, since)? {
+    let (added, mut left_out) = match start(source, &client, since)? {
         Some(from) => fill(source, &client, from)?,
-        None => 0,
+        None => (0, LeftOut::default()),
     };
-    hot_detection::hand_over(source, &client, &instance, Handover::Always)?;
-    Ok(added)
+    left_out.extend(hot_detection::hand_over(source, &client, &instance, Handover::Always)?);
+    Ok((added, left_out))
 }
 
 /// Start of what Redis should hold: its own retention counts back from the newest sample, so more than that would be
@@ -95,8 +107,8 @@ fn condition(source: &Source, from: Micros) -> String {
     )
 }
 
-/// Sends the rows since `from`; returns how many Redis did not have.
-pub fn fill(source: &Source, client: &HotClient, from: Micros) -> Result<i64> {
+/// Sends the rows since `from`; returns how many Redis did not have, and the keys that took none.
+pub fn fill(source: &Source, client: &HotClient, from: Micros) -> Result<(i64, LeftOut)> {
     let measures: String =
         source.measures.iter().map(|measure| format!(", t.{}::float8", quote::ident(measure))).collect();
     let sql = format!(
@@ -106,10 +118,10 @@ pub fn fill(source: &Source, client: &HotClient, from: Micros) -> Result<i64> {
         table = source.table,
         wanted = condition(source, from),
     );
-    let mut round = Round { source, client, series: Vec::new(), values: 0, added: 0 };
+    let mut round = Round { source, client, series: Vec::new(), values: 0, added: 0, left_out: LeftOut::default() };
     Snapshot::take_latest().select(&sql, &[], |row| round.take(row))?;
     round.send()?;
-    Ok(round.added)
+    Ok((round.added, round.left_out))
 }
 
 /// Samples that go to Redis together.
@@ -119,6 +131,7 @@ struct Round<'a> {
     series: Vec<(String, Batch)>,
     values: usize,
     added: i64,
+    left_out: LeftOut,
 }
 
 impl Round<'_> {
@@ -155,7 +168,9 @@ impl Round<'_> {
 
     fn send(&mut self) -> Result<()> {
         let filled = self.client.fill(&self.source.name, &self.series);
-        self.added += BackendWait.wait("filling Redis", filled)? as i64;
+        let filled = BackendWait.wait("filling Redis", filled)?;
+        self.added += filled.added as i64;
+        self.left_out.extend(filled.left_out);
         self.series.clear();
         self.values = 0;
         Ok(())

@@ -4,6 +4,8 @@ use series::time::Micros;
 
 use super::client::HotClient;
 use super::error::HotError;
+use super::left_out::is_about_the_key;
+use super::route::KeyCommand;
 use super::time_arg;
 
 /// One command of this many samples takes Redis well under a millisecond.
@@ -62,24 +64,23 @@ impl HotClient {
                 Err(reason) => report.refused.push(RefusedSample { index, reason }),
             }
         }
-        if sendable.is_empty() {
-            return Ok(());
-        }
-        let mut pipeline = redis::pipe();
-        for chunk in sendable.chunks(SAMPLES_PER_COMMAND) {
-            pipeline.add_command(madd(chunk));
-        }
-        let answers = self.query_pipeline(&pipeline).await?;
+        let groups = self.groups(sendable.iter().map(|addressed| addressed.redis_key.as_str())).await?;
+        let together: Vec<Vec<&Addressed<'_>>> = groups
+            .iter()
+            .flat_map(|group| group.chunks(SAMPLES_PER_COMMAND))
+            .map(|positions| positions.iter().map(|&position| &sendable[position]).collect())
+            .collect();
+        let commands: Vec<KeyCommand> = together.iter().map(|samples| madd(samples)).collect();
         let mut alone = Vec::new();
-        for (chunk, answer) in sendable.chunks(SAMPLES_PER_COMMAND).zip(answers) {
+        for (samples, answer) in together.iter().zip(self.query_keys(&commands).await?) {
             match answer {
-                Value::Array(items) if items.len() == chunk.len() => {
-                    for (addressed, item) in chunk.iter().zip(items) {
+                Value::Array(items) if items.len() == samples.len() => {
+                    for (addressed, item) in samples.iter().zip(items) {
                         self.note(addressed.index, item, report)?;
                     }
                 }
                 // a malformed command is refused as a whole: find out which of its samples is to blame
-                Value::ServerError(error) if is_about_the_sample(&error) => alone.extend(chunk),
+                Value::ServerError(error) if is_about_the_key(&error) => alone.extend(samples),
                 Value::ServerError(error) => return Err(self.describe(error)),
                 other => return Err(HotError::reply(format!("{} to STRATA.MADD", super::reply::shape(&other)))),
             }
@@ -88,14 +89,8 @@ impl HotClient {
     }
 
     async fn add_alone(&self, samples: &[&Addressed<'_>], report: &mut AddReport) -> Result<(), HotError> {
-        if samples.is_empty() {
-            return Ok(());
-        }
-        let mut pipeline = redis::pipe();
-        for addressed in samples {
-            pipeline.add_command(madd(std::slice::from_ref(*addressed)));
-        }
-        for (addressed, answer) in samples.iter().zip(self.query_pipeline(&pipeline).await?) {
+        let commands: Vec<KeyCommand> = samples.iter().map(|addressed| madd(&[*addressed])).collect();
+        for (addressed, answer) in samples.iter().zip(self.query_keys(&commands).await?) {
             let item = match answer {
                 Value::Array(mut items) if items.len() == 1 => items.remove(0),
                 other => other,
@@ -107,7 +102,7 @@ impl HotClient {
 
     fn note(&self, index: usize, answer: Value, report: &mut AddReport) -> Result<(), HotError> {
         match answer {
-            Value::ServerError(error) if is_about_the_sample(&error) => {
+            Value::ServerError(error) if is_about_the_key(&error) => {
                 let reason = error.details().unwrap_or(error.code()).to_owned();
                 report.refused.push(RefusedSample { index, reason });
             }
@@ -116,11 +111,6 @@ impl HotClient {
         }
         Ok(())
     }
-}
-
-/// False for what would meet every sample alike, such as a full memory or a server that is loading.
-fn is_about_the_sample(error: &redis::ServerError) -> bool {
-    matches!(error.code(), "STRATAERR" | "WRONGTYPE")
 }
 
 /// A sample that can be sent, with its Redis key and its position in the caller's slice.
@@ -140,7 +130,7 @@ impl<'a> Addressed<'a> {
     }
 }
 
-fn madd(samples: &[Addressed<'_>]) -> redis::Cmd {
+fn madd(samples: &[&Addressed<'_>]) -> KeyCommand {
     let mut command = redis::cmd("STRATA.MADD");
     for Addressed { redis_key, sample, .. } in samples {
         let values = || sample.values.iter().filter(|(_, value)| !value.is_nan());
@@ -150,7 +140,7 @@ fn madd(samples: &[Addressed<'_>]) -> redis::Cmd {
             command.arg(*measure).arg(value.to_string());
         }
     }
-    command
+    KeyCommand { redis_key: samples[0].redis_key.clone(), command }
 }
 
 #[cfg(test)]
@@ -161,7 +151,7 @@ mod tests {
     fn a_command_leaves_missing_values_out() {
         let values = [("flow", 12.5), ("pressure", f64::NAN), ("temperature", 1e-7)];
         let sample = NewSample { key: "A", time: 1_500, values: &values };
-        let command = madd(&[Addressed::new("readings", 0, &sample).unwrap()]);
+        let command = madd(&[&Addressed::new("readings", 0, &sample).unwrap()]).command;
         let words: Vec<String> = command
             .args_iter()
             .map(|arg| match arg {

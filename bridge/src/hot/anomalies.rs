@@ -32,7 +32,12 @@ impl HotClient {
         if let Some(count) = count {
             command.arg("COUNT").arg(count);
         }
-        reply::array(self.query(&command).await?)?.into_iter().map(parse).collect()
+        let mut alarms = Vec::new();
+        for answer in self.query_all(&command).await? {
+            alarms.extend(reply::array(answer)?.into_iter().map(parse).collect::<Result<Vec<_>, _>>()?);
+        }
+        alarms.truncate(count.unwrap_or(usize::MAX));
+        Ok(alarms)
     }
 }
 

@@ -25,6 +25,8 @@ pub struct HotClient {
 struct Link {
     connection: MultiplexedConnection,
     target: Target,
+    /// The server is known to be in no cluster.
+    alone: bool,
 }
 
 impl HotClient {
@@ -68,6 +70,17 @@ impl HotClient {
     /// Describes an error that came as the answer to one command of a pipeline.
     pub(super) fn describe(&self, error: redis::ServerError) -> HotError {
         HotError::from_redis(&error.into(), &self.address(), None)
+    }
+
+    /// Whether the server that is connected is known to be in no cluster.
+    pub(super) fn stands_alone(&self) -> bool {
+        self.kept_link().as_ref().is_some_and(|link| link.alone)
+    }
+
+    pub(super) fn note_that_it_stands_alone(&self) {
+        if let Some(link) = self.kept_link().as_mut() {
+            link.alone = true;
+        }
     }
 
     async fn with_link<T>(
@@ -124,7 +137,7 @@ impl HotClient {
         match connected {
             Ok(connection) => {
                 self.breaker.record_success();
-                Ok(Link { connection, target })
+                Ok(Link { connection, target, alone: false })
             }
             Err(error) => {
                 self.breaker.record_failure(Instant::now(), &error);

@@ -202,10 +202,12 @@ fn a_server_without_the_module_says_how_to_load_it() {
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(serve(stream, |name| {
-                    Some(if name.starts_with("STRATA.") {
-                        format!("-ERR unknown command '{name}', with args beginning with: 'readings' \r\n")
-                    } else {
-                        "+OK\r\n".into()
+                    Some(match name {
+                        "CLUSTER" => "-ERR This instance has cluster support disabled\r\n".into(),
+                        name if name.starts_with("STRATA.") => {
+                            format!("-ERR unknown command '{name}', with args beginning with: 'readings' \r\n")
+                        }
+                        _ => "+OK\r\n".into(),
                     })
                 }));
             }

@@ -8,9 +8,10 @@ use redis::Value;
 use super::client::HotClient;
 use super::config::HotConfig;
 use super::error::{HotError, HotErrorKind};
+use super::info::parse_module;
 use super::reply;
 
-const SLOTS: u32 = 16_384;
+pub(super) const SLOTS: u32 = 16_384;
 
 /// Clients by address. Kept from call to call, so that each keeps its connection and its circuit breaker.
 #[derive(Default)]
@@ -24,6 +25,10 @@ pub(super) struct Shard {
 }
 
 impl Shard {
+    pub(super) fn serves(&self, slot: u32) -> bool {
+        self.slots.iter().any(|(first, last)| (*first..=*last).contains(&slot))
+    }
+
     /// An error of this shard, with the shard named.
     pub(super) fn name_in(&self, error: HotError) -> HotError {
         let slots: Vec<String> = self.slots.iter().map(|(first, last)| format!("{first}-{last}")).collect();
@@ -50,15 +55,23 @@ impl HotClient {
     /// Errors: besides those of the connection, [`HotErrorKind::Reply`] for a cluster in which a slot is served by no
     /// master, [`HotErrorKind::Settings`] for a master that announces no address that this client can use.
     pub(super) async fn shards(&self) -> Result<Option<Vec<Shard>>, HotError> {
+        if self.stands_alone() {
+            return Ok(None);
+        }
         let answer = match self.query(redis::cmd("CLUSTER").arg("SHARDS")).await {
             Ok(answer) => answer,
-            Err(error) if error.detail.as_deref().is_some_and(|text| text.contains("cluster support disabled")) => {
+            Err(error) if error.detail.as_deref().is_some_and(says_that_there_is_none) => {
+                self.note_that_it_stands_alone();
                 return Ok(None);
             }
+            // a user that may use the module alone
             Err(error) if error.kind == HotErrorKind::Refused => {
-                return Err(error.hint(
-                    "Whether the server is a node of a cluster must be known: allow the user +cluster|shards too.",
-                ));
+                let info = parse_module(self.query(&redis::cmd("STRATA.INFO")).await?)?;
+                if info.fields.get("cluster").is_some_and(|cluster| cluster == "0") {
+                    self.note_that_it_stands_alone();
+                    return Ok(None);
+                }
+                return Err(error.hint("The server is a node of a cluster: allow the user +cluster|shards too."));
             }
             Err(error) => return Err(error),
         };
@@ -89,6 +102,11 @@ impl HotClient {
         };
         Ok(Shard { client, slots })
     }
+}
+
+/// Whether this is the error of a server that is in no cluster; some services do not have the command at all.
+fn says_that_there_is_none(error: &str) -> bool {
+    error.contains("cluster support disabled") || error.contains("unknown command")
 }
 
 #[derive(Debug, PartialEq)]

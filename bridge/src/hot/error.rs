@@ -97,9 +97,7 @@ impl HotError {
             "READONLY" => error.hint("This is a replica; point the URL to the primary."),
             "OOM" => error.hint("Redis is at maxmemory; raise it, or shorten the hot retention of the sources."),
             "MISCONF" => error.hint("Redis cannot write its files and refuses new samples; see its log."),
-            "MOVED" | "ASK" => {
-                error.hint("Of a Redis Cluster this client asks only the totals of a source; for all else point the URL to a single server.")
-            }
+            "MOVED" | "ASK" => error.hint("The Redis Cluster is moving slots; try again when it is done."),
             _ => error,
         }
     }

@@ -4,42 +4,42 @@ use series::wire::Batch;
 
 use super::client::HotClient;
 use super::error::HotError;
+use super::left_out::{LeftOut, is_about_the_key};
 use super::reply;
+use super::route::KeyCommand;
 
-/// Redis is busy with one command for some milliseconds.
-const SAMPLES_PER_COMMAND: usize = 10_000;
+/// What a fill did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Filled {
+    /// Samples that Redis did not have.
+    pub added: u64,
+    pub left_out: LeftOut,
+}
 
 impl HotClient {
     /// Gives Redis samples that the table has; they are not pending there, and what Redis has of the same time and measure
-    /// stays. Each batch holds the samples of one key of the source, in the order of time, without infinite values. A key
-    /// that cannot name a series is left out. Returns how many samples Redis did not have.
+    /// stays. Each batch holds samples of one key of the source, in the order of time, without infinite values. A key
+    /// that cannot name a series is passed over.
     ///
     /// Errors mean that an unknown part arrived: filling again is harmless.
-    pub async fn fill(&self, source: &str, series: &[(String, Batch)]) -> Result<u64, HotError> {
-        let mut pipeline = redis::pipe();
-        let (mut command, mut samples) = (redis::cmd("STRATA.FILL"), 0);
+    pub async fn fill(&self, source: &str, series: &[(String, Batch)]) -> Result<Filled, HotError> {
+        let mut commands = Vec::with_capacity(series.len());
         for (key, batch) in series {
             let Ok(name) = SeriesName::new(source, key) else { continue };
-            if samples > 0 && samples + batch.rows() > SAMPLES_PER_COMMAND {
-                pipeline.add_command(std::mem::replace(&mut command, redis::cmd("STRATA.FILL")));
-                samples = 0;
-            }
-            command.arg(name.redis_key(HashTag::None)).arg(batch.encode());
-            samples += batch.rows();
+            // a command of several keys fails as a whole where one of them holds something else
+            let mut command = KeyCommand::new("STRATA.FILL", name.redis_key(HashTag::None));
+            command.command.arg(batch.encode());
+            commands.push(command);
         }
-        if samples > 0 {
-            pipeline.add_command(command);
-        }
-        if pipeline.is_empty() {
-            return Ok(0);
-        }
-        let mut added = 0;
-        for answer in self.query_pipeline(&pipeline).await? {
-            added += match answer {
+        let mut filled = Filled::default();
+        let answers = self.query_keys(&commands).await?;
+        for (KeyCommand { redis_key, .. }, answer) in commands.into_iter().zip(answers) {
+            match answer {
+                Value::ServerError(error) if is_about_the_key(&error) => filled.left_out.note(redis_key, &error),
                 Value::ServerError(error) => return Err(self.describe(error)),
-                answer => reply::unsigned(&answer)?,
-            };
+                answer => filled.added += reply::unsigned(&answer)?,
+            }
         }
-        Ok(added)
+        Ok(filled)
     }
 }

@@ -4,6 +4,7 @@ use series::time::Micros;
 
 use super::client::HotClient;
 use super::error::HotError;
+use super::route::KeyCommand;
 use super::{reply, time_arg};
 
 /// The newest sample of one series.
@@ -25,8 +26,11 @@ impl HotClient {
             None => {
                 let mut command = redis::cmd("STRATA.MGET");
                 command.arg("SOURCE").arg(source);
-                let answers = reply::array(self.query(&command).await?)?;
-                answers.into_iter().map(parse_named).collect()
+                let mut latest = Vec::new();
+                for answer in self.query_all(&command).await? {
+                    latest.extend(reply::array(answer)?.into_iter().map(parse_named).collect::<Result<Vec<_>, _>>()?);
+                }
+                Ok(latest)
             }
         }
     }
@@ -34,21 +38,29 @@ impl HotClient {
     async fn latest_of(&self, source: &str, keys: &[String]) -> Result<Vec<LatestSample>, HotError> {
         // what cannot be the name of a series cannot have samples either
         let names: Vec<SeriesName> = keys.iter().filter_map(|key| SeriesName::new(source, key).ok()).collect();
-        if names.is_empty() {
-            return Ok(Vec::new());
+        let redis_keys: Vec<String> = names.iter().map(|name| name.redis_key(HashTag::None)).collect();
+        let groups = self.groups(redis_keys.iter().map(String::as_str)).await?;
+        let mut commands = Vec::with_capacity(groups.len());
+        for group in &groups {
+            let mut command = redis::cmd("STRATA.MGET");
+            group.iter().for_each(|&position| {
+                command.arg(&redis_keys[position]);
+            });
+            commands.push(KeyCommand { redis_key: redis_keys[group[0]].clone(), command });
         }
-        let mut command = redis::cmd("STRATA.MGET");
-        for name in &names {
-            command.arg(name.redis_key(HashTag::None));
-        }
-        let answers = reply::array(self.query(&command).await?)?;
-        let known = names.iter().zip(answers).filter(|(_, answer)| *answer != Value::Nil);
-        known
-            .map(|(name, answer)| {
+        let mut latest = Vec::with_capacity(names.len());
+        for (group, answer) in groups.iter().zip(self.query_keys(&commands).await?) {
+            let answers = match answer {
+                Value::ServerError(error) => return Err(self.describe(error)),
+                answer => reply::array(answer)?,
+            };
+            let known = group.iter().zip(answers).filter(|(_, answer)| *answer != Value::Nil);
+            for (&position, answer) in known {
                 let [time, values] = reply::fields::<2>(answer, "a sample")?;
-                sample(name.key().to_owned(), &time, values)
-            })
-            .collect()
+                latest.push(sample(names[position].key().to_owned(), &time, values)?);
+            }
+        }
+        Ok(latest)
     }
 }
 

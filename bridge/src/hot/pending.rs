@@ -36,10 +36,10 @@ pub struct PendingSeries {
 }
 
 impl HotClient {
-    /// Reads pending samples of `source` without changing anything in Redis.
+    /// Reads pending samples of `source` without changing anything in Redis, in a cluster from all masters.
     ///
     /// `from` and `to` are inclusive. `keys` limits it to these series (keys within the source); `count` bounds the
-    /// number of samples.
+    /// number of samples, each master's share in a cluster.
     pub async fn pending(
         &self,
         source: &str,
@@ -65,7 +65,14 @@ impl HotClient {
         if let Some(count) = count {
             command.arg("COUNT").arg(count);
         }
-        parse(self.query(&command).await?)
+        let mut merged = Pending::default();
+        for answer in self.query_all(&command).await? {
+            let pending = parse(answer)?;
+            merged.flush_id = merged.flush_id.max(pending.flush_id);
+            merged.more |= pending.more;
+            merged.series.extend(pending.series);
+        }
+        Ok(merged)
     }
 }
 

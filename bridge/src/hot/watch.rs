@@ -1,9 +1,13 @@
+use std::collections::HashSet;
+
 use redis::Value;
 use series::series_name::{HashTag, SeriesName};
 use series::time::Micros;
 
 use super::client::HotClient;
 use super::error::HotError;
+use super::left_out::{LeftOut, is_about_the_key};
+use super::route::KeyCommand;
 use super::{reply, time_arg};
 
 /// Each command restores a state and judges the samples since, so a round is over within some milliseconds.
@@ -17,40 +21,110 @@ pub struct WatchState {
     pub measure: String,
     /// The state has learned all samples up to here, this time included.
     pub after: Micros,
-    /// `series::watch::Watch::save`; empty ends the watch.
+    /// `series::watch::Watch::save`.
     pub state: Vec<u8>,
 }
 
+/// What a hand-over did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Watched {
+    /// Measures that are under watch now.
+    pub taken: u64,
+    /// Measures whose watch was ended.
+    pub ended: u64,
+    pub left_out: LeftOut,
+}
+
 impl HotClient {
-    /// Hands over the states of a source's detectors. A series or measure that Redis does not have is left out. Returns how
-    /// many measures Redis has taken.
-    pub async fn watch(&self, source: &str, states: &[WatchState]) -> Result<u64, HotError> {
-        let commands: Vec<redis::Cmd> = states
-            .chunk_by(|one, next| one.key == next.key)
-            .filter_map(|states| Some(command(&SeriesName::new(source, &states[0].key).ok()?, states)))
+    /// Makes these detectors, sorted by key, all that watch the source: every other watch that Redis has there is ended. A
+    /// series or measure that Redis does not have is passed over.
+    pub async fn watch(&self, source: &str, states: &[WatchState]) -> Result<Watched, HotError> {
+        let mut watched = Watched::default();
+        // Redis is asked rather than remembered: it may have been put back to an older state
+        let mut others = self.watches(redis::cmd("STRATA.WATCHES").arg(source)).await?;
+        let wanted: HashSet<(String, &str)> =
+            states.iter().filter_map(|state| Some((redis_key(source, state)?, state.measure.as_str()))).collect();
+        others.retain(|(key, measure)| !wanted.contains(&(key.clone(), measure.as_str())));
+        watched.ended = self.send(&ends(&others), &mut watched.left_out).await?;
+        watched.taken = self.send(&begins(source, states), &mut watched.left_out).await?;
+        Ok(watched)
+    }
+
+    /// Hands the detectors over again to those measures of which a sample came too late for Redis to judge.
+    pub async fn watch_behind(&self, source: &str, states: &[WatchState]) -> Result<Watched, HotError> {
+        let behind: HashSet<(String, String)> =
+            self.watches(redis::cmd("STRATA.WATCHES").arg(source).arg("BEHIND")).await?.into_iter().collect();
+        let mut watched = Watched::default();
+        if behind.is_empty() {
+            return Ok(watched);
+        }
+        let wanted: Vec<WatchState> = states
+            .iter()
+            .filter(|state| redis_key(source, state).is_some_and(|key| behind.contains(&(key, state.measure.clone()))))
+            .cloned()
             .collect();
-        let mut taken = 0;
-        for round in commands.chunks(COMMANDS_PER_ROUND) {
-            let mut pipeline = redis::pipe();
-            for command in round {
-                pipeline.add_command(command.clone());
-            }
-            for answer in self.query_pipeline(&pipeline).await? {
-                taken += match answer {
-                    Value::ServerError(error) => return Err(self.describe(error)),
-                    answer => reply::unsigned(&answer)?,
-                };
+        watched.taken = self.send(&begins(source, &wanted), &mut watched.left_out).await?;
+        Ok(watched)
+    }
+
+    /// Redis key and measure of each watch that Redis names.
+    async fn watches(&self, command: &redis::Cmd) -> Result<Vec<(String, String)>, HotError> {
+        let mut watches = Vec::new();
+        for answer in self.query_all(command).await? {
+            for series in reply::array(answer)? {
+                let [key, measures] = reply::fields::<2>(series, "a watched series")?;
+                let key = reply::text(&key)?;
+                watches.extend(reply::pairs(measures)?.into_iter().map(|(measure, _method)| (key.clone(), measure)));
             }
         }
-        Ok(taken)
+        Ok(watches)
+    }
+
+    /// Returns the sum of the answers.
+    async fn send(&self, commands: &[KeyCommand], left_out: &mut LeftOut) -> Result<u64, HotError> {
+        let mut measures = 0;
+        for round in commands.chunks(COMMANDS_PER_ROUND) {
+            for (command, answer) in round.iter().zip(self.query_keys(round).await?) {
+                match answer {
+                    Value::ServerError(error) if is_about_the_key(&error) => {
+                        left_out.note(command.redis_key.clone(), &error);
+                    }
+                    Value::ServerError(error) => return Err(self.describe(error)),
+                    answer => measures += reply::unsigned(&answer)?,
+                }
+            }
+        }
+        Ok(measures)
     }
 }
 
-fn command(name: &SeriesName, states: &[WatchState]) -> redis::Cmd {
-    let mut command = redis::cmd("STRATA.WATCH");
-    command.arg(name.redis_key(HashTag::None));
-    for WatchState { measure, after, state, .. } in states {
-        command.arg(measure).arg(time_arg::format(*after)).arg(state);
-    }
-    command
+/// `None` for a key that cannot name a series.
+fn redis_key(source: &str, state: &WatchState) -> Option<String> {
+    SeriesName::new(source, &state.key).ok().map(|name| name.redis_key(HashTag::None))
+}
+
+fn begins(source: &str, states: &[WatchState]) -> Vec<KeyCommand> {
+    let of_one_key = states.chunk_by(|one, next| one.key == next.key);
+    of_one_key
+        .filter_map(|states| {
+            let mut watch = KeyCommand::new("STRATA.WATCH", redis_key(source, &states[0])?);
+            for WatchState { measure, after, state, .. } in states {
+                watch.command.arg(measure).arg(time_arg::format(*after)).arg(state);
+            }
+            Some(watch)
+        })
+        .collect()
+}
+
+fn ends(watches: &[(String, String)]) -> Vec<KeyCommand> {
+    let of_one_key = watches.chunk_by(|one, next| one.0 == next.0);
+    of_one_key
+        .map(|watches| {
+            let mut watch = KeyCommand::new("STRATA.WATCH", watches[0].0.clone());
+            for (_, measure) in watches {
+                watch.command.arg(measure).arg("-").arg("");
+            }
+            watch
+        })
+        .collect()
 }

@@ -4,6 +4,7 @@ use super::checks::{check_cold, check_measures, check_owner, columns};
 use super::mark_all_days;
 use crate::as_user::AsUser;
 use crate::failure::{Failure, OrRaise, Result};
+use crate::hot_detection;
 use crate::interrupts::BackendWait;
 use crate::source::Source;
 use crate::tiers;
@@ -46,6 +47,7 @@ fn detach_relation(relation: pg_sys::Oid, force: bool) -> Result<()> {
         Spi::run(&format!("DROP TRIGGER IF EXISTS {trigger} ON {}", source.table))?;
     }
     let _user = AsUser::catalog_owner();
+    hot_detection::end(&source)?;
     Spi::run_with_args("DELETE FROM strata.dirty_log WHERE source_id = $1", &[source.id.into()])?;
     Spi::run_with_args("DELETE FROM strata.sources WHERE source_id = $1", &[source.id.into()])?;
     Ok(())

@@ -14,6 +14,7 @@ use crate::hot_detection::{self, Handover};
 use crate::interrupts::BackendWait;
 use crate::source::Source;
 use crate::tiers;
+use crate::warm_hot::left_out_notice;
 use crate::workers::transaction::caught;
 use crate::workers::{JobError, JobKind, JobOutcome, RunHandle, transaction};
 use bridge::hot::HotClient;
@@ -40,7 +41,7 @@ pub fn run(kind: JobKind, _run: &RunHandle) -> Result<JobOutcome> {
                     let handed_over = client
                         .as_ref()
                         .map_err(|failure| failure.clone().into())
-                        .and_then(|client| client.as_ref().map_or(Ok(()), |client| hand_over(source, client)));
+                        .and_then(|client| client.as_ref().map_or(Ok(None), |client| hand_over(source, client)));
                     with_notice(outcome, handed_over)
                 },
             )
@@ -57,30 +58,31 @@ pub fn run(kind: JobKind, _run: &RunHandle) -> Result<JobOutcome> {
     }
 }
 
-fn hand_over(source: &Source, client: &HotClient) -> Result<()> {
+/// Returns what there is to say of keys that took no detector.
+fn hand_over(source: &Source, client: &HotClient) -> Result<Option<String>> {
     if source.hot.is_none() {
-        return Ok(());
+        return Ok(None);
     }
     transaction("strata: handing detectors to Redis", || {
         if crate::manifest::check_owner(source).is_err() {
-            return Ok(());
+            return Ok(None);
         }
         let instance = BackendWait.wait("asking Redis for its instance", client.instance()).map_err(Failure::from)?;
-        hot_detection::hand_over(source, client, &instance, Handover::WhereNew).map_err(JobError::from)
+        let left_out = hot_detection::hand_over(source, client, &instance, Handover::WhereNew)?;
+        Ok((!left_out.is_empty()).then(|| left_out_notice(&left_out)))
     })
 }
 
 /// Events do not need Redis, so that a run of the detection succeeds without it, and says so.
-fn with_notice(mut outcome: JobOutcome, handed_over: Result<()>) -> Result<JobOutcome> {
-    match handed_over {
-        Err(error) if error.is_cancel() => Err(error),
-        Err(error) => {
-            let notice = format!("the detectors were not handed to Redis: {}", error.message);
-            outcome.message = Some(outcome.message.map_or(notice.clone(), |message| format!("{message}; {notice}")));
-            Ok(outcome)
-        }
-        Ok(()) => Ok(outcome),
-    }
+fn with_notice(mut outcome: JobOutcome, handed_over: Result<Option<String>>) -> Result<JobOutcome> {
+    let notice = match handed_over {
+        Err(error) if error.is_cancel() => return Err(error),
+        Err(error) => Some(format!("the detectors were not handed to Redis: {}", error.message)),
+        Ok(notice) => notice,
+    };
+    let said: Vec<String> = outcome.message.take().into_iter().chain(notice).collect();
+    outcome.message = (!said.is_empty()).then(|| said.join("; "));
+    Ok(outcome)
 }
 
 fn drain() -> Result<()> {

@@ -6,9 +6,9 @@ use crate::hot_detection::{self, Handover};
 use crate::interrupts::BackendWait;
 use crate::manifest;
 use crate::source::Source;
-use crate::warm_hot::{AFTER_A_START, fill, start};
+use crate::warm_hot::{AFTER_A_START, fill, left_out_notice, start};
 use crate::workers::{JobError, JobOutcome, transaction};
-use bridge::hot::HotClient;
+use bridge::hot::{HotClient, LeftOut};
 use bridge::wait::Wait;
 use pgrx::prelude::*;
 
@@ -26,17 +26,20 @@ fn warm_source(source: &Source, client: &HotClient) -> std::result::Result<JobOu
     if filled(source.id)?.as_ref() == Some(&instance) {
         return Ok(JobOutcome::default());
     }
-    let rows = match start(source, client, AFTER_A_START)? {
+    let (rows, mut left_out) = match start(source, client, AFTER_A_START)? {
         // also after a restart with persistence: a snapshot may lack the last hour, and filling changes nothing else
         Some(from) => fill(source, client, from)?,
-        None => 0,
+        None => (0, LeftOut::default()),
     };
-    hot_detection::hand_over(source, client, &instance, Handover::Always)?;
+    left_out.extend(hot_detection::hand_over(source, client, &instance, Handover::Always)?);
     // a Redis that was started again meanwhile is filled by the next run
     if BackendWait.wait("asking Redis for its instance", client.instance())? == instance {
         note_filled(source.id, &instance)?;
     }
-    let message = (rows > 0).then(|| format!("Redis was given {rows} samples that it did not have"));
+    let given = (rows > 0).then(|| format!("Redis was given {rows} samples that it did not have"));
+    let notice = (!left_out.is_empty()).then(|| left_out_notice(&left_out));
+    let said: Vec<String> = given.into_iter().chain(notice).collect();
+    let message = (!said.is_empty()).then(|| said.join("; "));
     Ok(JobOutcome { rows, message, ..JobOutcome::default() })
 }
 

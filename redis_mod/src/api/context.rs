@@ -38,7 +38,8 @@ impl Ctx {
         flags & decided as c_int != 0
     }
 
-    fn in_cluster(self) -> bool {
+    /// Whether the server is a node of a cluster.
+    pub fn in_cluster(self) -> bool {
         // SAFETY: the context is that of the running command.
         let flags = unsafe { redis!(RedisModule_GetContextFlags(self.0)) };
         flags & raw::REDISMODULE_CTX_FLAGS_CLUSTER as c_int != 0

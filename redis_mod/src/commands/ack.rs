@@ -3,10 +3,12 @@
 
 use super::arguments::Cursor;
 use super::flush_token::FlushToken;
+use super::retention;
 use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
 use crate::api::key;
-use crate::config;
 use crate::failure::Failure;
+use crate::hot::Series;
+use series::bytes::DecodeError;
 
 pub struct Ack;
 
@@ -40,28 +42,32 @@ impl Command for Ack {
             let text = args.raw(cursor.position());
             tokens.push((name, text, FlushToken::parse(cursor.bytes()?)?));
         }
-        let retention = config::retention();
         let mut acknowledged = 0;
         // A replica and the AOF take every token that they get, so they get those that were taken here.
         let mut taken = vec![flush];
+        let mut trimmed = Vec::new();
         for (name, text, token) in tokens {
-            // A key that was overwritten since cannot be acknowledged, and must not keep the others from it.
+            // A key that was overwritten since or is damaged cannot be acknowledged, and must not keep the others from it.
             let Ok(Some(mut series)) = key::write(ctx, name) else {
                 continue;
             };
             if series.instance() != token.instance && !ctx.repeats() {
                 continue;
             }
-            series.change(|series| {
+            let acknowledge = |series: &mut Series| {
                 series.acknowledge(flush_id, token.token)?;
-                series.trim(retention);
-                Ok::<(), Failure>(())
-            })?;
+                Ok::<_, DecodeError>(retention::trim(ctx, series))
+            };
+            let Ok(dropped) = series.change(acknowledge) else {
+                continue;
+            };
             acknowledged += 1;
             taken.extend([name, text]);
+            trimmed.push((name, dropped));
         }
         if acknowledged > 0 {
             ctx.replicate_words(c"STRATA.ACK", &taken);
+            trimmed.into_iter().for_each(|(name, dropped)| retention::replicate(ctx, name, dropped));
         }
         ctx.reply_integer(acknowledged);
         Ok(())

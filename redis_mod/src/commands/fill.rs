@@ -1,13 +1,14 @@
 //! `STRATA.FILL key batch [key batch ...]`: takes back samples that the table has.
 
 use super::arguments::{Cursor, shown};
+use super::retention;
 use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
 use crate::api::key;
-use crate::config;
 use crate::failure::Failure;
 use crate::hot::Series;
 use crate::index;
 use redis_module::raw::RedisModuleString;
+use series::time::Micros;
 use series::wire::Batch;
 use std::collections::HashSet;
 
@@ -31,9 +32,8 @@ impl Command for Fill {
             return Err(Failure::Arity);
         }
         let mut cursor = Cursor::new(args);
-        let retention = config::retention();
         // Copies are filled first, so that a batch that is refused leaves every series as it was.
-        let mut filled: Vec<(*mut RedisModuleString, Series)> = Vec::with_capacity(args.len() / 2);
+        let mut filled: Vec<(*mut RedisModuleString, Series, Option<Micros>)> = Vec::with_capacity(args.len() / 2);
         let mut named = HashSet::with_capacity(args.len() / 2);
         let mut added = 0;
         while cursor.left() > 0 {
@@ -52,19 +52,22 @@ impl Command for Fill {
                 }
             };
             added += series.fill(&batch)?;
-            series.trim(retention);
+            let trimmed = retention::trim(ctx, &mut series);
             if !batch.times.is_empty() {
-                filled.push((name, series));
+                filled.push((name, series, trimmed));
             }
         }
-        for (name, series) in filled {
+        let mut dropped = Vec::with_capacity(filled.len());
+        for (name, series, trimmed) in filled {
             match key::write(ctx, name)? {
                 Some(mut held) => held.change(|held| *held = series),
                 None => key::create(ctx, name, series)?,
             }
+            dropped.push((name, trimmed));
             ctx.notify(c"strata.fill", name);
         }
         ctx.replicate_verbatim();
+        dropped.into_iter().for_each(|(name, trimmed)| retention::replicate(ctx, name, trimmed));
         ctx.reply_integer(added as i64);
         Ok(())
     }

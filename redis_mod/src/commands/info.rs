@@ -73,6 +73,7 @@ fn of_module(ctx: Ctx) -> Result<(), Failure> {
             ("samples", Value::Integer(totals.samples)),
             ("pending", Value::Integer(totals.pending)),
             ("retention", Value::Text(format_duration(config::retention()))),
+            ("cluster", Value::Integer(i64::from(ctx.in_cluster()))),
             ("sources", Value::List(index::sources(ctx.db()))),
             ("warnings", Value::List(warnings())),
         ],

@@ -54,7 +54,8 @@ fn of_keys(call: &Call<'_>) -> Result<(), Failure> {
     let options = Options::parse(&mut Cursor::end(args), &[])?;
     let mut opened = Vec::with_capacity(cursor.left());
     while cursor.left() > 0 {
-        opened.push(key::read(ctx, cursor.raw()?)?);
+        // as by MGET, a key that holds something else has no newest sample, and keeps the others from nothing
+        opened.push(key::read(ctx, cursor.raw()?).unwrap_or(None));
     }
     let resp3 = ctx.resp3();
     ctx.reply_array(opened.len());

@@ -19,13 +19,16 @@ pub mod pending;
 pub mod put;
 pub mod range;
 mod register;
+mod retention;
 pub mod roll;
 mod sample;
 pub mod source;
 mod source_keys;
 pub mod spec;
 mod states;
+pub mod trim;
 pub mod watch;
+pub mod watches;
 
 use crate::api::Ctx;
 
@@ -42,8 +45,10 @@ pub fn register(ctx: Ctx) -> bool {
         && register::command::<pending::PendingCommand>(ctx)
         && register::command::<ack::Ack>(ctx)
         && register::command::<del::Del>(ctx)
+        && register::command::<trim::Trim>(ctx)
         && register::command::<info::Info>(ctx)
         && register::command::<watch::WatchCommand>(ctx)
+        && register::command::<watches::WatchesCommand>(ctx)
         && register::command::<anomalies::Anomalies>(ctx)
         && register::command::<fill::Fill>(ctx)
         && register::command::<load::Load>(ctx)

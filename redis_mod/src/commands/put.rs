@@ -2,9 +2,9 @@
 
 use super::alarm;
 use super::arguments::Cursor;
+use super::retention;
 use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
 use crate::api::key;
-use crate::config;
 use crate::failure::Failure;
 
 pub struct Put;
@@ -32,16 +32,14 @@ impl Command for Put {
         let Some(mut stored) = key::write(ctx, name)? else {
             return Err(Failure::text("no such key"));
         };
-        let messages = stored.change(|series| {
+        let (messages, trimmed) = stored.change(|series| {
             let judged = series.put(sample)?;
-            let retention = config::retention();
-            if series.may_trim(retention) {
-                series.trim(retention);
-            }
-            Ok::<_, Failure>(alarm::messages(series, name, series.watches().newest(judged.alarms)))
+            let trimmed = retention::trim(ctx, series);
+            Ok::<_, Failure>((alarm::messages(series, name, series.watches().newest(judged.alarms)), trimmed))
         })?;
         alarm::publish(ctx, &messages);
         ctx.replicate_verbatim();
+        retention::replicate(ctx, name, trimmed);
         ctx.notify(c"strata.add", name);
         ctx.reply_text("OK");
         Ok(())

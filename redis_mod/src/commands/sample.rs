@@ -2,9 +2,9 @@
 
 use super::alarm;
 use super::arguments::{Cursor, parse_time, parse_value, shown};
+use super::retention;
 use crate::api::reply::time_text;
 use crate::api::{Ctx, key};
-use crate::config;
 use crate::events::has_replicas;
 use crate::failure::Failure;
 use crate::hot::Series;
@@ -58,6 +58,8 @@ pub struct Sample {
     put: Option<Vec<u8>>,
     /// The time came with the command: repeating the command repeats the sample.
     as_given: bool,
+    /// Samples up to here fell to the retention.
+    trimmed: Option<Micros>,
 }
 
 /// Writes the sample, making the series if there is none; alarms that it raises are published.
@@ -88,26 +90,24 @@ fn add(ctx: Ctx, series: &mut Series, when: When, values: &[(&[u8], f64)]) -> Re
     let judged = series.add(time, values)?;
     let known = series.measures().len() == measures;
     let put = if known && has_replicas() { series.put_of(time, values) } else { None };
-    let retention = config::retention();
-    if series.may_trim(retention) {
-        series.trim(retention);
-    }
+    let trimmed = retention::trim(ctx, series);
     let as_given = matches!(when, When::At(_));
-    Ok((Sample { time, score: judged.score, put, as_given }, judged.alarms))
+    Ok((Sample { time, score: judged.score, put, as_given, trimmed }, judged.alarms))
 }
 
 impl Sample {
     /// Whether the command itself tells replicas and the AOF of this sample. That costs nothing here, but twice the bytes
     /// of STRATA.PUT on the way to a replica.
     pub fn in_command(&self) -> bool {
-        self.put.is_none() && self.as_given
+        self.put.is_none() && self.as_given && self.trimmed.is_none()
     }
 
-    /// Tells replicas and the AOF of this sample alone; `rest` are the command's arguments after the time.
+    /// Tells replicas and the AOF of this sample alone, and of what fell to the retention then; `rest` are the command's arguments after the time.
     pub fn replicate(&self, ctx: Ctx, command: &CStr, name: *mut RedisModuleString, rest: &[*mut RedisModuleString]) {
         match &self.put {
             Some(put) => ctx.replicate(c"STRATA.PUT", name, put, &[]),
             None => ctx.replicate(command, name, &time_text(self.time), rest),
         }
+        retention::replicate(ctx, name, self.trimmed);
     }
 }

@@ -6,7 +6,10 @@ use super::arguments::{Cursor, shown};
 use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
 use crate::api::key;
 use crate::failure::Failure;
+use crate::hot::Series;
+use redis_module::raw::RedisModuleString;
 use series::detect::{Method, Options};
+use series::time::Micros;
 use series::watch::Watch;
 
 pub struct WatchCommand;
@@ -51,20 +54,13 @@ impl Command for WatchCommand {
             ctx.reply_integer(0);
             return Ok(());
         };
-        let (mut watched, mut messages) = (0, Vec::new());
-        series.change(|series| {
-            for (measure, after, watch) in wanted {
-                let Some(position) = series.measure(measure) else { continue };
-                match watch {
-                    Some(watch) => {
-                        let raised = series.watch(position, after, watch)?;
-                        messages.extend(alarm::messages(series, name, &raised));
-                    }
-                    None => series.unwatch(position),
-                }
-                watched += 1;
+        let (watched, messages) = series.change(|series| {
+            let before = series.watches().clone();
+            let done = set(series, name, wanted);
+            if done.is_err() {
+                series.put_back(before);
             }
-            Ok::<(), Failure>(())
+            done
         })?;
         ctx.replicate_verbatim();
         ctx.notify(c"strata.watch", name);
@@ -72,6 +68,27 @@ impl Command for WatchCommand {
         ctx.reply_integer(watched);
         Ok(())
     }
+}
+
+/// Sets or ends the watches; returns their number, and the messages of alarms that came of it.
+fn set(
+    series: &mut Series,
+    name: *mut RedisModuleString,
+    wanted: Vec<(&[u8], Micros, Option<Watch>)>,
+) -> Result<(i64, Vec<String>), Failure> {
+    let (mut watched, mut messages) = (0, Vec::new());
+    for (measure, after, watch) in wanted {
+        let Some(position) = series.measure(measure) else { continue };
+        match watch {
+            Some(watch) => {
+                let raised = series.watch(position, after, watch)?;
+                messages.extend(alarm::messages(series, name, &raised));
+            }
+            None => series.unwatch(position),
+        }
+        watched += 1;
+    }
+    Ok((watched, messages))
 }
 
 /// A saved state, the name of a method for a new detector with its defaults, or nothing to end the watch.

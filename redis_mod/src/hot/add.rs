@@ -41,8 +41,14 @@ impl Series {
         if !TIME_RANGE.contains(&time) {
             return Err(AddError::Time);
         }
+        let measures = self.measures.len();
         let targets = self.targets(values)?;
-        self.write(time, &targets)
+        let written = self.write(time, &targets);
+        if written.is_err() {
+            // replicas, which hear nothing of it, know measures by their positions
+            self.measures.truncate(measures);
+        }
+        written
     }
 
     /// Writes finite values of measures that the series has, at a time within the range.
@@ -59,8 +65,13 @@ impl Series {
             self.append(time, targets);
             return Ok(self.judge(time, targets));
         }
+        let mut among_blocks = self.blocks.last().is_some_and(|block| time <= block.last());
+        if !among_blocks && self.open.len() >= OPEN_ROWS && self.open.search(time).is_err() {
+            self.close()?;
+            among_blocks = true;
+        }
         let mut changes = Changes::new();
-        let new_row = if self.blocks.last().is_some_and(|block| time <= block.last()) {
+        let new_row = if among_blocks {
             self.amend_block(time, targets, &mut changes)?
         } else {
             self.amend_open(time, targets, &mut changes)?
@@ -82,13 +93,16 @@ impl Series {
         self.watches.judge(time, value_of)
     }
 
-    /// Judges the measures that the newest sample got later than others. What came late otherwise is judged by PostgreSQL
-    /// alone, which can go back to a state before it.
+    /// Judges the measures that the newest sample got later than others. What came late otherwise is judged by PostgreSQL,
+    /// which can go back to a state before it, and then hands that state over.
     fn judge_completed(&mut self, time: Micros, changes: &[Change]) -> Judged {
         let mut judged = Judged::default();
-        if self.last() == Some(time) {
-            for change in changes.iter().filter(|change| change.old.is_nan()) {
+        let newest = self.last() == Some(time);
+        for change in changes {
+            if newest && change.old.is_nan() {
                 self.watches.judge_value(change.measure, time, change.new, &mut judged);
+            } else {
+                self.watches.pass_over(change.measure);
             }
         }
         judged
@@ -178,8 +192,10 @@ impl Series {
         }
     }
 
-    /// Writes values among the open rows; says whether there was no sample of that time.
+    /// Writes values among the open rows; says whether there was no sample of that time. The bucket first: it is made of
+    /// blocks too, which may be damaged, and what follows cannot fail.
     fn amend_open(&mut self, time: Micros, targets: &[(usize, f64)], changes: &mut Changes) -> Result<bool, AddError> {
+        self.amend_bucket(time, targets, None)?;
         let found = self.open.search(time);
         let row = found.unwrap_or_else(|row| {
             self.open.insert(row, time);
@@ -192,10 +208,6 @@ impl Series {
                 changes.push(Change { measure, old, new });
             }
         }
-        if self.open.len() > OPEN_ROWS {
-            self.close()?;
-        }
-        self.amend_bucket(time, None, changes)?;
         Ok(found.is_err())
     }
 
@@ -204,18 +216,13 @@ impl Series {
         let index = self.block_for(time);
         let mut rows = Rows::default();
         rows.read_block(&self.blocks[index], &self.measures.all())?;
-        let found = rows.times.binary_search(&time);
-        let row = found.unwrap_or_else(|row| {
-            rows.insert(row, time);
-            row
-        });
-        rows.fill(row, targets, changes);
-        self.closed_rows += usize::from(found.is_err());
+        let new_row = rows.put(time, targets, changes);
         if !changes.is_empty() {
+            self.amend_bucket(time, targets, Some((&rows, changes)))?;
+            self.closed_rows += usize::from(new_row);
             self.replace_block(index, &rows);
-            self.amend_bucket(time, Some(&rows), changes)?;
         }
-        Ok(found.is_err())
+        Ok(new_row)
     }
 
     /// The block that holds `time` or lies next to it.

@@ -8,10 +8,23 @@ use series::time::Micros;
 
 impl Series {
     /// Removes the samples in `from..=to`, pending or not, and returns how many there were. The mark stays.
+    ///
+    /// # Errors
+    /// If a block is damaged; the series is then as it was.
     pub fn delete(&mut self, from: Micros, to: Micros) -> Result<usize, DecodeError> {
         if from > to {
             return Ok(0);
         }
+        let mut rest = self.clone();
+        let removed = rest.remove(from, to)?;
+        if removed > 0 {
+            // Without a change nothing is replicated, and writes are counted the same everywhere.
+            *self = rest;
+        }
+        Ok(removed)
+    }
+
+    fn remove(&mut self, from: Micros, to: Micros) -> Result<usize, DecodeError> {
         let mut removed = 0;
         let mut kept = Vec::with_capacity(self.blocks.len());
         let mut rows = Rows::default();
@@ -34,12 +47,7 @@ impl Series {
         let open = self.open.range(from, to);
         removed += open.len();
         self.open.remove(open);
-        if removed == 0 {
-            // Nothing is replicated then, and writes are counted the same everywhere.
-            return Ok(0);
-        }
         self.rebuild_rollups()?;
-
         self.watches.forget(|time| (from..=to).contains(&time));
         self.late.retain(|&(time, _)| time < from || time > to);
         self.seq += 1;

@@ -51,6 +51,18 @@ impl Measures {
         self.names.len() - 1
     }
 
+    /// Forgets the names after the first `count`.
+    pub fn truncate(&mut self, count: usize) {
+        if count < self.names.len() {
+            let mut names = std::mem::take(&mut self.names);
+            names.truncate(count);
+            *self = Measures::default();
+            names.iter().for_each(|name| {
+                self.push(name);
+            });
+        }
+    }
+
     pub fn heap_bytes(&self) -> usize {
         self.names.capacity() * size_of::<Box<str>>() + self.names.iter().map(|name| name.len()).sum::<usize>()
     }

@@ -19,6 +19,8 @@ mod watches;
 mod windows;
 
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
 mod model_tests;
 
 pub use add::AddError;
@@ -174,7 +176,6 @@ impl Series {
         let all = self.measures.all();
         let mut rows = Rows::default();
         self.open.read(0..self.open.len(), &all, &mut rows);
-        self.closed_rows += rows.times.len();
         let last = self.blocks.len().wrapping_sub(1);
         match self.blocks.get(last) {
             Some(block) if block.rows() + rows.times.len() <= BLOCK_ROWS => {
@@ -190,6 +191,7 @@ impl Series {
                 self.blocks.push(Block::encode(&rows.times, &rows.columns));
             }
         }
+        self.closed_rows += self.open.len();
         self.open.clear();
         Ok(())
     }

@@ -168,10 +168,15 @@ proptest! {
                 }
                 Step::Trim(retention) => {
                     let newest = series.last();
+                    let mut elsewhere = Series::decode(&series.encode()).unwrap();
                     let before = series.rows();
                     let dropped = series.trim(retention);
-                    prop_assert_eq!(before - dropped, series.rows());
                     let kept = contents(&series);
+                    prop_assert_eq!(kept.len(), series.rows());
+                    prop_assert_eq!(dropped.is_some(), series.rows() < before);
+                    let told = dropped.map_or(0, |time| elsewhere.trim_to(time).unwrap());
+                    prop_assert_eq!(told, before - series.rows(), "as a replica is told");
+                    prop_assert_eq!(&contents(&elsewhere), &kept);
                     for (&time, cells) in &model.rows {
                         if !kept.contains_key(&time) {
                             prop_assert!(newest.unwrap() - time > retention);

@@ -101,12 +101,17 @@ impl Series {
     }
 
     /// Notes that the table has what the token names, since flush `flush_id`.
+    ///
+    /// # Errors
+    /// If a block is damaged; the series is then as it was.
     pub fn acknowledge(&mut self, flush_id: i64, token: Token) -> Result<(), DecodeError> {
+        let mark = self.mark.max(token.time);
+        let late: Vec<(Micros, u64)> = self.late.iter().filter(|&&(_, seq)| seq > token.seq).copied().collect();
+        self.pending_rows = self.pending_with(mark, &late)?;
         self.flush_id = self.flush_id.max(flush_id);
-        self.mark = self.mark.max(token.time);
-        self.late.retain(|&(_, seq)| seq > token.seq);
+        (self.mark, self.late) = (mark, late);
         self.forget_alarms();
-        self.count_pending()
+        Ok(())
     }
 
     /// Time of the oldest pending sample.
@@ -121,18 +126,23 @@ impl Series {
 
     /// Counts the pending samples anew.
     pub(super) fn count_pending(&mut self) -> Result<(), DecodeError> {
-        let mut count = self.late.iter().take_while(|&&(time, _)| time <= self.mark).count();
+        self.pending_rows = self.pending_with(self.mark, &self.late)?;
+        Ok(())
+    }
+
+    /// The number of pending samples if the mark and the late list were these.
+    fn pending_with(&self, mark: Micros, late: &[(Micros, u64)]) -> Result<usize, DecodeError> {
+        let mut count = late.iter().take_while(|&&(time, _)| time <= mark).count();
         let mut rows = Rows::default();
-        for segment in self.segments(self.mark, Micros::MAX) {
-            if segment.span().0 > self.mark {
+        for segment in self.segments(mark, Micros::MAX) {
+            if segment.span().0 > mark {
                 count += segment.rows();
             } else {
                 segment.read(&[], &mut rows)?;
-                count += rows.times.iter().filter(|&&time| time > self.mark).count();
+                count += rows.times.iter().filter(|&&time| time > mark).count();
             }
         }
-        self.pending_rows = count;
-        Ok(())
+        Ok(count)
     }
 
     /// A time before which nothing is pending.

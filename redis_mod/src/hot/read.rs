@@ -60,13 +60,6 @@ impl Rows {
         self.columns.iter_mut().zip(&mut other.columns).for_each(|(mine, theirs)| mine.append(theirs));
     }
 
-    pub(super) fn insert(&mut self, row: usize, time: Micros) {
-        self.times.insert(row, time);
-        for column in &mut self.columns {
-            column.insert(row, f64::NAN);
-        }
-    }
-
     pub(super) fn remove(&mut self, rows: std::ops::Range<usize>) {
         self.times.drain(rows.clone());
         for column in &mut self.columns {
@@ -74,14 +67,21 @@ impl Rows {
         }
     }
 
-    /// Writes values into a row and notes what changed.
-    pub(super) fn fill(&mut self, row: usize, targets: &[(usize, f64)], changes: &mut Changes) {
+    /// Writes values at a time and notes what changed; says whether there was no sample of that time.
+    pub(super) fn put(&mut self, time: Micros, targets: &[(usize, f64)], changes: &mut Changes) -> bool {
+        let found = self.times.binary_search(&time);
+        let row = found.unwrap_or_else(|row| {
+            self.times.insert(row, time);
+            self.columns.iter_mut().for_each(|column| column.insert(row, f64::NAN));
+            row
+        });
         for &(measure, new) in targets {
             let old = std::mem::replace(&mut self.columns[measure][row], new);
             if old.to_bits() != new.to_bits() {
                 changes.push(Change { measure, old, new });
             }
         }
+        found.is_err()
     }
 }
 

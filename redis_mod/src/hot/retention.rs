@@ -1,36 +1,71 @@
 //! Dropping what is older than the retention and safely in the table.
 
 use super::Series;
+use super::read::Rows;
+use series::block::Block;
+use series::bytes::DecodeError;
 use series::time::Micros;
 
 impl Series {
     /// Drops whole blocks that ended more than `retention` before the newest sample, oldest first, as far as the table
     /// has all their samples. A series without closed blocks drops open rows instead, so that one that reports once a
-    /// day keeps to its retention too. Returns the number of samples dropped.
-    pub fn trim(&mut self, retention: Micros) -> usize {
-        let Some(newest) = self.last() else { return 0 };
-        let cutoff = newest.saturating_sub(retention);
-        let flushed_to = match self.late.first() {
-            Some(&(time, _)) => self.mark.min(time - 1),
-            None => self.mark,
-        };
+    /// day keeps to its retention too. Returns the time of the newest sample dropped.
+    pub fn trim(&mut self, retention: Micros) -> Option<Micros> {
+        let cutoff = self.last()?.saturating_sub(retention);
+        let flushed_to = self.flushed_to();
         let droppable = |last: Micros| last < cutoff && last <= flushed_to;
 
         let blocks = self.blocks.iter().take_while(|block| droppable(block.last())).count();
-        let mut dropped = 0;
-        for block in self.blocks.drain(..blocks) {
-            dropped += block.rows();
-        }
-        self.closed_rows -= dropped;
+        let mut newest = self.drop_blocks(blocks);
         if self.blocks.is_empty() {
             let rows = (0..self.open.len()).take_while(|&row| droppable(self.open.time(row))).count();
+            newest = rows.checked_sub(1).map(|row| self.open.time(row)).or(newest);
             self.open.remove(0..rows);
-            dropped += rows;
         }
+        self.trim_rollups();
+        newest
+    }
+
+    /// Drops the samples up to `time`, as far as the table has them, wherever blocks end. Returns their number.
+    pub fn trim_to(&mut self, time: Micros) -> Result<usize, DecodeError> {
+        let to = time.min(self.flushed_to());
+        let before = self.rows();
+        let whole = self.blocks.iter().take_while(|block| block.last() <= to).count();
+        if let Some(block) = self.blocks.get(whole).filter(|block| block.first() <= to) {
+            let mut rows = Rows::default();
+            rows.read_block(block, &self.measures.all())?;
+            let gone = rows.range(Micros::MIN, to);
+            self.closed_rows -= gone.len();
+            rows.remove(gone);
+            self.blocks[whole] = Block::encode(&rows.times, &rows.columns);
+        }
+        self.drop_blocks(whole);
+        self.open.remove(self.open.range(Micros::MIN, to));
+        if self.rows() < before {
+            self.trim_rollups();
+        }
+        Ok(before - self.rows())
+    }
+
+    /// Drops the first blocks; returns the time of the newest sample in them.
+    fn drop_blocks(&mut self, count: usize) -> Option<Micros> {
+        let newest = self.blocks[..count].last().map(Block::last);
+        self.closed_rows -= self.blocks.drain(..count).map(|block| block.rows()).sum::<usize>();
+        newest
+    }
+
+    fn trim_rollups(&mut self) {
         if let Some(first) = self.first() {
             self.rollups.trim(first);
         }
-        dropped
+    }
+
+    /// A time up to which the table has every sample.
+    fn flushed_to(&self) -> Micros {
+        match self.late.first() {
+            Some(&(time, _)) => self.mark.min(time - 1),
+            None => self.mark,
+        }
     }
 
     /// Whether [`Series::trim`] would find something: a cheap test for every write.

@@ -1,6 +1,7 @@
 //! Keeping the kept buckets in step with the samples.
 
 use super::Series;
+use super::add::Changes;
 use super::read::Rows;
 use series::bytes::DecodeError;
 use series::rollup::{Change, FINE, Rollups};
@@ -21,29 +22,34 @@ impl Series {
         Ok(())
     }
 
-    /// Makes the bucket of a late sample, which is written already, anew. `around` are rows at hand; they serve if the
-    /// bucket lies within them.
+    /// Makes the bucket of a late sample, which is not written yet, anew. `around` are rows with the sample and what it
+    /// changes in them, if they are at hand; they serve if the bucket lies within them. On an error nothing was changed.
     pub(super) fn amend_bucket(
         &mut self,
         time: Micros,
-        around: Option<&Rows>,
-        changes: &[Change],
+        targets: &[(usize, f64)],
+        around: Option<(&Rows, &[Change])>,
     ) -> Result<(), DecodeError> {
         if time >= self.rollups.open_start() {
             return Ok(());
         }
         let (start, end) = (bucket_start(time, FINE), bucket_start(time, FINE) + FINE);
-        let within = |rows: &&Rows| {
+        let within = |(rows, _): &(&Rows, &[Change])| {
             rows.times.first().is_some_and(|&first| first < start) && rows.times.last().is_some_and(|&last| last >= end)
         };
-        let read;
-        let rows = match around.filter(within) {
-            Some(rows) => rows,
+        let (mut read, mut changed);
+        let (rows, changes) = match around.filter(within) {
+            Some(at_hand) => at_hand,
             None => {
+                changed = Changes::new();
                 read = self.rows_between(start, end - 1, &self.measures.all())?;
-                &read
+                read.put(time, targets, &mut changed);
+                (&read, &changed[..])
             }
         };
+        if changes.is_empty() {
+            return Ok(());
+        }
         let range = rows.range(start, end - 1);
         let columns: SmallVec<[&[f64]; 8]> = rows.columns.iter().map(|column| &column[range.clone()]).collect();
         self.rollups.amend(time, &rows.times[range.clone()], &columns, changes)

@@ -27,8 +27,15 @@ pub struct Alarm {
 /// The watches of a series by measure, and the alarms that the table does not have.
 #[derive(Debug, Clone, Default)]
 pub struct Watches {
-    watches: Vec<Option<Box<Watch>>>,
+    watches: Vec<Option<Box<Watched>>>,
     alarms: Vec<Alarm>,
+}
+
+#[derive(Debug, Clone)]
+struct Watched {
+    watch: Watch,
+    /// A sample came too late to be judged. Not saved: a server that has loaded its data is given all states anew.
+    behind: bool,
 }
 
 /// What judging a sample gave.
@@ -48,7 +55,19 @@ impl Watches {
 
     /// Position and watch of each watched measure.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Watch)> {
-        self.watches.iter().enumerate().filter_map(|(measure, watch)| Some((measure, watch.as_deref()?)))
+        self.watches.iter().enumerate().filter_map(|(measure, watched)| Some((measure, &watched.as_ref()?.watch)))
+    }
+
+    /// Whether the watch of a measure has passed over a sample.
+    pub fn is_behind(&self, measure: usize) -> bool {
+        matches!(self.watches.get(measure), Some(Some(watched)) if watched.behind)
+    }
+
+    /// Notes that a measure got a value where its watch cannot go back to.
+    pub fn pass_over(&mut self, measure: usize) {
+        if let Some(Some(watched)) = self.watches.get_mut(measure) {
+            watched.behind = true;
+        }
     }
 
     pub fn alarms(&self) -> &[Alarm] {
@@ -65,7 +84,7 @@ impl Watches {
         if self.watches.len() <= measure {
             self.watches.resize_with(measure + 1, || None);
         }
-        self.watches[measure] = watch.map(Box::new);
+        self.watches[measure] = watch.map(|watch| Box::new(Watched { watch, behind: false }));
         while self.watches.last().is_some_and(Option::is_none) {
             self.watches.pop();
         }
@@ -99,7 +118,8 @@ impl Watches {
 
     /// Judges one value.
     pub fn judge_value(&mut self, measure: usize, time: Micros, value: f64, judged: &mut Judged) {
-        let Some(Some(watch)) = self.watches.get_mut(measure) else { return };
+        let Some(Some(watched)) = self.watches.get_mut(measure) else { return };
+        let watch = &mut watched.watch;
         let (reading, changes) = watch.judge(time, value);
         if !value.is_nan() {
             judged.score = Some(judged.score.map_or(reading.score, |score| score.max(reading.score)));
@@ -122,8 +142,8 @@ impl Watches {
     }
 
     pub fn heap_bytes(&self) -> usize {
-        self.watches.capacity() * size_of::<Option<Box<Watch>>>()
-            + self.watches.iter().flatten().map(|watch| size_of::<Watch>() + watch.save().len()).sum::<usize>()
+        self.watches.capacity() * size_of::<Option<Box<Watched>>>()
+            + self.watches.iter().flatten().map(|one| size_of::<Watched>() + one.watch.save().len()).sum::<usize>()
             + self.alarms.capacity() * size_of::<Alarm>()
     }
 }
@@ -136,13 +156,13 @@ impl Series {
     /// Puts a measure under a watch that has learned the samples up to `after`: those that came later are judged now.
     /// Alarms of samples that the table has are its business. Returns those that were not known.
     pub fn watch(&mut self, measure: usize, after: Micros, watch: Watch) -> Result<Vec<Alarm>, DecodeError> {
+        let rows = self.rows_between(after.saturating_add(1), Micros::MAX, &[measure])?;
         let known: Vec<Micros> =
             self.watches.alarms().iter().filter(|alarm| alarm.measure == measure).map(|alarm| alarm.time).collect();
         self.watches.forget_measure(measure);
         // set aside, so that judging a day again cannot push the alarms of other measures out
         let others = std::mem::take(&mut self.watches.alarms);
         self.watches.set(measure, Some(watch));
-        let rows = self.rows_between(after.saturating_add(1), Micros::MAX, &[measure])?;
         let mut judged = Judged::default();
         for (&time, &value) in rows.times.iter().zip(&rows.columns[0]) {
             self.watches.judge_value(measure, time, value, &mut judged);
@@ -159,6 +179,11 @@ impl Series {
         let (mark, late) = (self.mark, &self.late);
         let pending = |time| time > mark || late.binary_search_by_key(&time, |&(time, _)| time).is_ok();
         self.watches.forget(|time| !pending(time));
+    }
+
+    /// Goes back to these watches and alarms.
+    pub fn put_back(&mut self, watches: Watches) {
+        self.watches = watches;
     }
 
     /// Ends the watch of a measure.

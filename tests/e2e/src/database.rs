@@ -1,6 +1,7 @@
 //! A database with the extension, and questions to it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use postgres::{Client, Config, NoTls};
@@ -62,6 +63,18 @@ impl Database {
 
     pub fn connect(&self) -> Client {
         self.config.connect(NoTls).unwrap_or_else(|error| panic!("{}: {error:?}", self.name))
+    }
+
+    /// A session that remembers its warnings.
+    pub fn session(&self) -> (Client, Arc<Mutex<Vec<String>>>) {
+        let warnings = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&warnings);
+        let mut config = self.config();
+        config.notice_callback(move |notice| {
+            let hint = notice.hint().unwrap_or_default();
+            heard.lock().unwrap().push(format!("{}: {} ({hint})", notice.severity(), notice.message()));
+        });
+        (config.connect(NoTls).unwrap(), warnings)
     }
 
     pub fn config(&self) -> Config {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bridge::hot::{HotClient, HotConfig, HotErrorKind, NewSample};
 use bridge::wait::{BlockingWait, Wait};
-use strata_servers::{RedisServer, redis_kind};
+use strata_servers::{RedisCluster, RedisServer, redis_kind};
 
 fn redis_with_module() -> RedisServer {
     RedisServer::builder(redis_kind()).start().unwrap()
@@ -122,4 +122,20 @@ fn a_frozen_redis_costs_one_timeout_and_then_nothing() {
     assert_eq!(kind(&hot), HotErrorKind::Unreachable);
     assert!(started.elapsed() < Duration::from_millis(100));
     redis.thaw();
+}
+
+#[test]
+fn a_user_of_the_module_alone_is_served_by_a_single_server_and_told_what_a_cluster_needs() {
+    let serve = |server: &RedisServer| {
+        let user = ["SETUSER", "meter", "on", ">pw", "~*", "+@all", "-cluster"];
+        redis::cmd("ACL").arg(&user).exec(&mut server.connection().unwrap()).unwrap();
+        let url = format!("redis://meter:pw@127.0.0.1:{}/", server.port());
+        let (hot, wait) = (HotClient::new(HotConfig::new(url)).unwrap(), BlockingWait::new().unwrap());
+        wait.wait("pending", hot.pending("readings", None, None, None, None))
+    };
+    assert_eq!(serve(&redis_with_module()).unwrap().rows(), 0);
+    let cluster = RedisCluster::start(|| RedisServer::builder(redis_kind()).append_only(None)).unwrap();
+    let error = serve(&cluster.nodes()[0]).unwrap_err();
+    assert_eq!(error.kind, HotErrorKind::Refused);
+    assert!(error.hint.as_deref().unwrap().contains("+cluster|shards"), "{error:?}");
 }

@@ -67,12 +67,16 @@ fn assert_same_scores(redis: &[f64], sql: &[f64], values: &[f64]) {
     assert!(compared > values.len() / 2);
 }
 
-/// A table with `value` and `other`, attached.
+/// A table with `value` and `other`, of which the first is attached.
 fn attached(server: &Postgres) -> Database {
+    attached_with(server, "'value'")
+}
+
+fn attached_with(server: &Postgres, measures: &str) -> Database {
     let database = Database::create(server);
     database.create_readings();
     database.run("ALTER TABLE readings ADD COLUMN other float8");
-    database.attach("warm => NULL, measures => ARRAY['value']");
+    database.attach(&format!("warm => NULL, measures => ARRAY[{measures}]"));
     database
 }
 
@@ -173,6 +177,43 @@ fn redis_goes_on_from_the_job_and_an_alarm_becomes_one_event_after_the_flush() {
 }
 
 #[test]
+fn a_late_sample_counts_in_redis_after_the_next_run_of_the_job() {
+    let (server, redis) = servers();
+    let database = attached(server);
+    let mut sensors = Sensors::of(redis, &database);
+    let start = database.midnight(14);
+    let stored = 13 * 288 + 72;
+    let mut all = values(0..stored + 60, 10_000);
+    let (late, corrected) = (stored + 10, stored + 20);
+    for n in [late, stored + 45, stored + 55] {
+        all[n as usize] = 140.0;
+    }
+    insert(&database, start, &all[..stored as usize]);
+    database.count("SELECT strata.warm_hot('readings')");
+    database.job("anomaly_detection");
+    let handed = database.ask("SELECT watched_at FROM strata.hot_state");
+
+    // two come late: one between others, and one that stands for a value that was judged already
+    let mut send = |n: i64, value: f64| add(&mut sensors, &database.name, start + n * STEP, value);
+    let mut live = all.clone();
+    live[corrected as usize] = 95.0;
+    for n in (stored..stored + 40).filter(|n| *n != late) {
+        send(n, live[n as usize]);
+    }
+    send(late, live[late as usize]);
+    send(corrected, all[corrected as usize]);
+    let before: Vec<f64> = (stored + 40..stored + 50).map(|n| send(n, all[n as usize])).collect();
+    database.job("flush");
+    database.job("anomaly_detection");
+    let after: Vec<f64> = (stored + 50..stored + 60).map(|n| send(n, all[n as usize])).collect();
+    let expected = scores_in_sql(&database, start, &all);
+    let part = |from: i64, to: i64| &expected[from as usize..to as usize];
+    assert_ne!(before, part(stored + 40, stored + 50), "Redis has judged without them");
+    assert_same_scores(&after, part(stored + 50, stored + 60), &all[stored as usize + 50..]);
+    assert_eq!(database.ask("SELECT watched_at FROM strata.hot_state"), handed, "the states of the day are the same");
+}
+
+#[test]
 fn an_alarm_is_an_event_soon_after_its_flush_without_waiting_for_the_schedule() {
     let redis = &servers().1;
     let postgres = builder()
@@ -219,6 +260,84 @@ fn the_watch_ends_where_detection_in_redis_is_switched_off() {
     database.run(&format!("ALTER DATABASE \"{}\" RESET strata.hot_detection", database.name));
     database.job("anomaly_detection");
     assert!(!score(702).is_nan());
+}
+
+/// What Redis watches of the source: Redis key and measures with their methods.
+fn watches(sensors: &mut Sensors, name: &str) -> Vec<(String, Vec<String>)> {
+    redis::cmd("STRATA.WATCHES").arg(name).query(sensors.connection()).unwrap()
+}
+
+#[test]
+fn a_key_of_another_type_is_named_and_keeps_no_detector_from_the_other_series() {
+    let (server, redis) = servers();
+    let database = attached(server);
+    let mut sensors = Sensors::of(redis, &database);
+    let start = database.midnight(3);
+    insert(&database, start, &values(0..700, 10_000));
+    database.run("INSERT INTO readings SELECT time, k, value, other FROM readings, (VALUES ('0'), ('B')) AS names(k)");
+    database.count("SELECT strata.warm_hot('readings')");
+    let text = format!("{}:0", database.name);
+    redis::cmd("SET").arg(&text).arg("x").exec(sensors.connection()).unwrap();
+    let (_, message) = database.job("anomaly_detection");
+    assert!(message.contains(&format!("{text:?} (Operation against a key")), "{message}");
+    let method = vec!["value".to_owned(), "range_novelty".to_owned()];
+    let of = |key: &str| (format!("{}:{key}", database.name), method.clone());
+    assert_eq!(watches(&mut sensors, &database.name), [of("A"), of("B")]);
+}
+
+#[test]
+fn the_watch_ends_with_the_detector() {
+    let (server, redis) = servers();
+    let database = attached_with(server, "'value', 'other'");
+    let mut sensors = Sensors::of(redis, &database);
+    let start = database.midnight(3);
+    insert(&database, start, &values(0..700, 10_000));
+    database.count("SELECT strata.warm_hot('readings')");
+    let watched = |sensors: &mut Sensors| {
+        database.job("anomaly_detection");
+        let mut watches = watches(sensors, &database.name);
+        assert!(watches.len() <= 1);
+        watches.pop().map_or_else(String::new, |(_, measures)| measures.join(" "))
+    };
+    assert_eq!(watched(&mut sensors), "value range_novelty other range_novelty");
+    database.run("SELECT strata.set_detector('readings', 'value', 'cusum'), strata.drop_detector('readings', 'value')");
+    assert_eq!(watched(&mut sensors), "value cusum other range_novelty");
+    database.run("SELECT strata.drop_detector('readings', 'other')");
+    assert_eq!(watched(&mut sensors), "value cusum");
+    database.run("SELECT strata.drop_detector('readings', 'value', 'cusum')");
+    assert_eq!(watched(&mut sensors), "", "the last one");
+    assert!(add(&mut sensors, &database.name, start + 701 * STEP, value(701)).is_nan());
+    database.run("SELECT strata.set_detector('readings', 'value', 'cusum')");
+    assert_eq!(watched(&mut sensors), "value cusum");
+
+    // a Redis that is put back has the watches of then
+    let name = format!("{}:A", database.name);
+    let dump: Vec<u8> = redis::cmd("DUMP").arg(&name).query(sensors.connection()).unwrap();
+    database.run("SELECT strata.drop_detector('readings', 'value', 'cusum')");
+    database.job("anomaly_detection");
+    redis::cmd("RESTORE").arg(&name).arg(0).arg(dump).arg("REPLACE").exec(sensors.connection()).unwrap();
+    assert_eq!(watches(&mut sensors, &database.name).len(), 1);
+    database.count("SELECT strata.warm_hot('readings')");
+    assert_eq!(watches(&mut sensors, &database.name), []);
+}
+
+#[test]
+fn the_watch_ends_with_the_source() {
+    let (server, redis) = servers();
+    let database = attached(server);
+    let mut sensors = Sensors::of(redis, &database);
+    insert(&database, database.midnight(3), &values(0..700, 10_000));
+    database.count("SELECT strata.warm_hot('readings')");
+    database.job("anomaly_detection");
+    assert_eq!(watches(&mut sensors, &database.name).len(), 1);
+    let (mut client, warnings) = database.session();
+    let unreachable =
+        "BEGIN; SET LOCAL strata.redis_url = 'redis://127.0.0.1:1'; SELECT strata.detach('readings', true); ROLLBACK";
+    client.batch_execute(unreachable).unwrap();
+    let warnings = warnings.lock().unwrap();
+    assert!(warnings[0].contains("goes on watching") && warnings[0].contains("STRATA.WATCH"), "{warnings:?}");
+    client.batch_execute("SELECT strata.detach('readings')").unwrap();
+    assert_eq!(watches(&mut sensors, &database.name), []);
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod redis_support;
 
 use std::time::{Duration, Instant};
 
-use bridge::hot::{HotClient, HotConfig, HotError, HotErrorKind, MeasureTotals, SourceTotals, TotalsEnd};
+use bridge::hot::{HotClient, HotConfig, HotError, HotErrorKind, MeasureTotals, NewSample, SourceTotals, TotalsEnd};
 use bridge::wait::{BlockingWait, Wait};
 use redis_support::{Client, Random, builder, eventually, show};
 use series::aggregate::Aggregate;
@@ -171,6 +171,26 @@ fn totals_over_all_shards_are_those_of_one_server_with_all_keys() {
     let flow = said.measures.iter().find(|measure| measure.measure == "flow").unwrap();
     let text = format!("[flow, [sum, {}, p99, {}]]]", flow.values[1].unwrap(), flow.values[5].unwrap());
     assert!(reply.ends_with(&text), "{reply} does not end with {text}");
+}
+
+#[test]
+fn samples_given_to_any_node_reach_the_master_of_their_key() {
+    let cluster = cluster();
+    let keys: Vec<String> = (0..500).map(|key| format!("K{key}")).collect();
+    let values = [("x", 1.5)];
+    let infinite = [("x", f64::INFINITY)];
+    let mut samples: Vec<NewSample<'_>> =
+        keys.iter().map(|key| NewSample { key, time: NOW, values: &values }).collect();
+    samples[7].values = &infinite;
+    let hot = HotClient::new(HotConfig::new(cluster.nodes()[2].url())).unwrap();
+    let wait = BlockingWait::new().unwrap();
+    let report = wait.wait("adding", hot.add_many("readings", &samples)).unwrap();
+    assert_eq!((report.accepted, report.refused.len(), report.refused[0].index), (499, 1, 7));
+    let series: Vec<u64> =
+        (0..3).map(|node| client(&cluster, node).info("SOURCE readings", "series").parse().unwrap()).collect();
+    assert!(series.iter().all(|series| *series > 100), "{series:?}");
+    assert_eq!(wait.wait("totals", hot.info_source("readings")).unwrap().series, 499);
+    assert_eq!(wait.wait("the newest", hot.latest("readings", Some(&keys))).unwrap().len(), 499);
 }
 
 #[test]

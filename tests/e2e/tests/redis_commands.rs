@@ -60,6 +60,8 @@ fn many_series_are_written_and_read_at_once() {
         "[1000, 1000.500, 1000]"
     );
     assert_eq!(redis.run("STRATA.MGET r:B r:none r:A"), "[[1000.500, [flow, 2, pressure, 3]], nil, [1000, [flow, 1]]]");
+    redis.run("SET r:text x");
+    assert_eq!(redis.run("STRATA.MGET r:text r:A"), "[nil, [1000, [flow, 1]]]", "as by MGET");
     assert_eq!(
         redis.run("STRATA.MGET SOURCE r MEASURES 1 flow"),
         "[[r:A, 1000, [flow, 1]], [r:B, 1000.500, [flow, 2]], [{r}:C, 1000, [flow, 4]]]"
@@ -267,12 +269,15 @@ fn wrong_arguments_are_refused_in_the_style_of_redis() {
         "STRATA.ACK 1 r:A 1:1:0 r:B",
         "STRATA.DEL r:A -",
         "STRATA.DEL r:A - + x",
+        "STRATA.TRIM r:A",
         "STRATA.INFO a b c",
         "STRATA.LOAD r:A",
         "STRATA.ADD r:A 1 SCORE",
         "STRATA.ADD r:A 1 NOSCORE flow 1",
         "STRATA.WATCH r:A flow -",
         "STRATA.WATCH r:A flow - range_novelty pressure",
+        "STRATA.WATCHES",
+        "STRATA.WATCHES r BEHIND x",
         "STRATA.ANOMALIES",
         "STRATA.FILL r:A",
         "STRATA.FILL r:A x r:B",
@@ -284,10 +289,10 @@ fn wrong_arguments_are_refused_in_the_style_of_redis() {
     for line in [
         "STRATA.ADD s:text 1 flow 1",
         "STRATA.GET s:text",
-        "STRATA.MGET r:A s:text",
         "STRATA.RANGE s:text - +",
         "STRATA.ROLL s:text 1h",
         "STRATA.DEL s:text - +",
+        "STRATA.TRIM s:text +",
         "STRATA.INFO s:text",
         "STRATA.WATCH s:text flow - range_novelty",
         "STRATA.PUT s:text sample",
@@ -324,6 +329,8 @@ fn wrong_arguments_are_refused_in_the_style_of_redis() {
         ("STRATA.ACK 1 r:A 1:-1:0", "not a token"),
         ("STRATA.LOAD r:B garbage", "not the state"),
         ("STRATA.WATCH r:A flow - nosuch", "neither a detection method"),
+        ("STRATA.WATCHES r:A", "not the name of a source"),
+        ("STRATA.WATCHES r x", "allowed here: BEHIND"),
         ("STRATA.ANOMALIES r:A", "not the name of a source"),
         ("STRATA.ANOMALIES r COUNT 0", "positive integer"),
         ("STRATA.FILL r:A garbage", "not a batch"),

@@ -8,7 +8,7 @@ use redis_support::{Client, Random, server};
 
 const TIME: Duration = Duration::from_secs(10);
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 18] = [
     "STRATA.ADD",
     "STRATA.MADD",
     "STRATA.GET",
@@ -19,9 +19,11 @@ const COMMANDS: [&str; 16] = [
     "STRATA.PENDING",
     "STRATA.ACK",
     "STRATA.DEL",
+    "STRATA.TRIM",
     "STRATA.INFO",
     "STRATA.LOAD",
     "STRATA.WATCH",
+    "STRATA.WATCHES",
     "STRATA.ANOMALIES",
     "STRATA.FILL",
     "STRATA.PUT",
@@ -117,6 +119,7 @@ fn nearly_right(random: &mut Random) -> Vec<Vec<u8>> {
         "STRATA.PENDING r FROM 1 TO 5000 KEYS 2 A B COUNT 10",
         "STRATA.ACK 5 r:A 1000000:2:0 r:B 3:4:ff",
         "STRATA.DEL r:A 10 20",
+        "STRATA.TRIM r:A 1500",
     ];
     let line = lines[random.below(lines.len() as u64) as usize];
     let mut words: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();

@@ -5,7 +5,7 @@ mod redis_support;
 use redis_support::{Client, builder, node, server};
 use strata_servers::{RedisKind, redis_kind};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 18] = [
     "ADD",
     "MADD",
     "GET",
@@ -16,15 +16,17 @@ const COMMANDS: [&str; 16] = [
     "PENDING",
     "ACK",
     "DEL",
+    "TRIM",
     "INFO",
     "LOAD",
     "WATCH",
+    "WATCHES",
     "ANOMALIES",
     "FILL",
     "PUT",
 ];
 
-const WRITING: [&str; 8] = ["ADD", "MADD", "ACK", "DEL", "LOAD", "WATCH", "FILL", "PUT"];
+const WRITING: [&str; 9] = ["ADD", "MADD", "ACK", "DEL", "TRIM", "LOAD", "WATCH", "FILL", "PUT"];
 
 #[test]
 fn these_are_all_commands_of_the_module() {
@@ -64,13 +66,16 @@ fn the_server_knows_which_arguments_are_keys() {
         ("STRATA.ACK 1 r:A 1:1:0 r:B 2:2:0", "[r:A, r:B]"),
         ("STRATA.INFO r:A", "[r:A]"),
         ("STRATA.DEL r:A - +", "[r:A]"),
+        ("STRATA.TRIM r:A +", "[r:A]"),
         ("STRATA.WATCH r:A flow - range_novelty", "[r:A]"),
         ("STRATA.FILL r:A batch r:B batch", "[r:A, r:B]"),
         ("STRATA.PUT r:A sample", "[r:A]"),
     ] {
         assert_eq!(redis.run(&format!("COMMAND GETKEYS {line}")), keys, "{line}");
     }
-    for line in ["STRATA.MGET SOURCE r", "STRATA.INFO SOURCE r", "STRATA.PENDING r", "STRATA.ANOMALIES r"] {
+    for line in
+        ["STRATA.MGET SOURCE r", "STRATA.INFO SOURCE r", "STRATA.PENDING r", "STRATA.ANOMALIES r", "STRATA.WATCHES r"]
+    {
         let error = redis.error(&format!("COMMAND GETKEYS {line}"));
         let none = error.contains("no key") || error.contains("Invalid arguments");
         assert!(none, "{line}: {error}");
@@ -102,20 +107,25 @@ fn a_user_sees_only_the_series_that_he_may_read() {
 }
 
 #[test]
-fn the_commands_have_a_category_of_their_own_where_the_server_knows_such() {
-    if redis_kind() == RedisKind::Redis7 {
-        return; // Redis 7.0 has no categories for modules; the commands are in @read and @write all the same.
-    }
+fn the_commands_have_a_category_of_their_own_where_the_server_knows_such_and_are_in_no_other() {
     let server = server();
     let mut redis = Client::new(&server);
-    let category = redis.run("ACL CAT strata").to_uppercase();
-    for command in COMMANDS {
-        assert!(category.contains(&format!("STRATA.{command}")), "{category}");
-    }
-    redis.run("ACL SETUSER sensor on >secret ~* +@strata");
+    redis.run("ACL SETUSER other on >secret ~* +@read +@write +@fast");
+    let given = if redis_kind() == RedisKind::Redis7 {
+        "+strata.add"
+    } else {
+        let category = redis.run("ACL CAT strata").to_uppercase();
+        for command in COMMANDS {
+            assert!(category.contains(&format!("STRATA.{command}")), "{category}");
+        }
+        "+@strata"
+    };
+    redis.run(&format!("ACL SETUSER sensor on >secret ~* {given}"));
     redis.run("AUTH sensor secret");
     redis.run("STRATA.ADD r:A * flow 1");
     assert!(redis.error("SET a b").contains("NOPERM"));
+    redis.run("AUTH other secret");
+    assert!(redis.error("STRATA.GET r:A").contains("NOPERM"));
 }
 
 #[test]

@@ -193,6 +193,27 @@ fn a_measure_that_completes_the_newest_sample_is_judged() {
 }
 
 #[test]
+fn a_watch_that_passed_over_a_sample_is_listed_until_it_is_given_anew() {
+    let server = server();
+    let mut redis = Client::new(&server);
+    redis.run("STRATA.ADD r:A 1000 flow 1 pressure 1 level 1");
+    redis.run("STRATA.WATCH r:A flow - range_novelty pressure - flat_line");
+    redis.run("STRATA.ADD r:A 3000 flow 2 level 2");
+    redis.run("STRATA.ADD r:A 3000 pressure 1");
+    redis.run("STRATA.ADD r:A 500 level 1");
+    assert_eq!(redis.run("STRATA.WATCHES r BEHIND"), "[]");
+    redis.run("STRATA.ADD r:A 2000 pressure 2");
+    assert_eq!(redis.run("STRATA.WATCHES r BEHIND"), "[[r:A, [pressure, flat_line]]]");
+    redis.run("STRATA.ADD r:A 3000 flow 3");
+    assert_eq!(redis.run("STRATA.WATCHES r behind"), "[[r:A, [flow, range_novelty, pressure, flat_line]]]");
+    redis.run("STRATA.WATCH r:A flow - range_novelty");
+    assert_eq!(redis.run("STRATA.WATCHES r BEHIND"), "[[r:A, [pressure, flat_line]]]");
+    assert_eq!(redis.run("STRATA.WATCHES r"), "[[r:A, [flow, range_novelty, pressure, flat_line]]]");
+    redis.run("SET r:A text");
+    assert_eq!(redis.run("STRATA.WATCHES r"), "[]");
+}
+
+#[test]
 fn a_state_judges_only_what_came_after_it() {
     let server = server();
     let mut redis = Client::new(&server);

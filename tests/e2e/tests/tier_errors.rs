@@ -1,8 +1,5 @@
 //! A tier that cannot be reached is an error with a way out, or a warning and a partial answer, as the reader chooses.
 
-use std::sync::{Arc, Mutex};
-
-use postgres::{Client, NoTls};
 use strata_e2e::{Database, Sensors, stack};
 
 const COUNT: &str = "SELECT count(*) FROM strata.rows(NULL::readings, '-infinity', 'infinity')";
@@ -20,18 +17,6 @@ fn database() -> Database {
     database
 }
 
-/// A session that remembers its warnings.
-fn session(database: &Database) -> (Client, Arc<Mutex<Vec<String>>>) {
-    let warnings = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&warnings);
-    let mut config = database.config();
-    config.notice_callback(move |notice| {
-        let hint = notice.hint().unwrap_or_default();
-        heard.lock().unwrap().push(format!("{}: {} ({hint})", notice.severity(), notice.message()));
-    });
-    (config.connect(NoTls).unwrap(), warnings)
-}
-
 fn check(setting: &str, tier: &str, rest: i64) {
     let database = database();
     let refusal = database.refusal(&format!("SET {setting}; {COUNT}"));
@@ -39,7 +24,7 @@ fn check(setting: &str, tier: &str, rest: i64) {
     assert!(refusal.message.starts_with(&format!("the {tier} tier cannot be read: ")), "{refusal:?}");
     assert!(refusal.hint.contains("SET strata.on_tier_error = 'warning'"), "{refusal:?}");
 
-    let (mut client, warnings) = session(&database);
+    let (mut client, warnings) = database.session();
     client.batch_execute(&format!("SET {setting}; SET strata.on_tier_error = 'warning'")).unwrap();
     assert_eq!(client.query_one(COUNT, &[]).unwrap().get::<_, i64>(0), rest);
     let warnings = warnings.lock().unwrap();

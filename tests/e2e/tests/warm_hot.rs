@@ -129,6 +129,43 @@ fn a_source_that_was_attached_with_rows_is_filled_from_its_newest_row() {
 }
 
 #[test]
+fn a_key_of_another_type_is_named_and_keeps_nothing_from_the_other_series() {
+    let mut servers = Servers::without_persistence();
+    let (database, mut sensors, start) = flushed(&servers);
+    servers.restart_redis();
+    sensors.reconnect(&servers.redis);
+    let text = format!("{}:S1", database.name);
+    redis::cmd("SET").arg(&text).arg("x").exec(sensors.connection()).unwrap();
+    let (rows, message) = database.job("warm_hot");
+    assert_eq!(rows, (SERIES - 1) * SAMPLES);
+    assert!(message.contains(&format!("{text:?} (Operation against a key")), "{message}");
+    assert_eq!(sensors.info("series"), SERIES - 1);
+    assert_eq!(database.job("warm_hot"), (0, String::new()), "it was said");
+
+    let (mut client, warnings) = database.session();
+    let added: i64 = client.query_one("SELECT strata.warm_hot('readings')", &[]).unwrap().get(0);
+    assert_eq!(added, 0);
+    let warnings = warnings.lock().unwrap();
+    let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+    assert!(warning.starts_with("WARNING: ") && warning.contains(&text) && warning.contains("RENAME"), "{warning}");
+
+    // neither reading nor the flush minds the key
+    sensors.send("S0", start + SAMPLES * MICROS_PER_MINUTE, 2.5);
+    sensors.send("S2", start + SAMPLES * MICROS_PER_MINUTE, 3.5);
+    database.all_tiers().assert_same(&sensors.sent, "beside a key of another type");
+    let newest = Readings::of(&database, "SELECT * FROM strata.latest(NULL::readings, ARRAY['S0', 'S1', 'S2'])");
+    newest.assert_same(&newest_of(&sensors.sent), "the newest");
+    assert_eq!(database.job("flush"), (2, String::new()));
+    database.stored().assert_same(&sensors.sent, "in the table");
+
+    // a series that is overwritten while its samples are pending
+    sensors.send("S0", start + (SAMPLES + 1) * MICROS_PER_MINUTE, 4.5);
+    redis::cmd("SET").arg(format!("{}:S2", database.name)).arg("x").exec(sensors.connection()).unwrap();
+    assert_eq!(database.job("flush").0, 1);
+    assert_eq!(sensors.pending(), 0);
+}
+
+#[test]
 fn filling_is_refused_to_those_who_may_not_read_the_table_and_where_there_is_no_hot_tier() {
     let (database, _, _) = flushed(servers());
     database.run(&format!(
