@@ -65,6 +65,12 @@ impl Series {
             self.append(time, targets);
             return Ok(self.judge(time, targets));
         }
+        self.write_late(time, targets)
+    }
+
+    /// Apart, so that the way of most samples stays short.
+    #[inline(never)]
+    fn write_late(&mut self, time: Micros, targets: &[(usize, f64)]) -> Result<Judged, AddError> {
         let mut among_blocks = self.blocks.last().is_some_and(|block| time <= block.last());
         if !among_blocks && self.open.len() >= OPEN_ROWS && self.open.search(time).is_err() {
             self.close()?;

@@ -52,6 +52,7 @@ impl Measures {
     }
 
     /// Forgets the names after the first `count`.
+    #[cold]
     pub fn truncate(&mut self, count: usize) {
         if count < self.names.len() {
             let mut names = std::mem::take(&mut self.names);
