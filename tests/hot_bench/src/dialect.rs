@@ -46,7 +46,7 @@ pub enum Query {
     Raw,
     /// One average over the last 24 hours.
     LastDay,
-    /// Three percentiles over the last 24 hours.
+    /// Three percentiles over the last 24 hours; the peer, which has none, gives an average.
     Quantiles,
     /// One aggregate over 100 nodes together, in 288 buckets.
     Group,
@@ -63,7 +63,7 @@ impl Query {
             Self::AllAggregates => 18 * 288,
             Self::Raw => 2 * 2880,
             Self::LastDay => 1,
-            Self::Quantiles => 3,
+            Self::Quantiles => 2,
             Self::LastValues => 2 * 1000,
         }
     }
@@ -198,14 +198,13 @@ impl Dialect {
         words(buffer, &line);
     }
 
-    /// Appends the command of a question about a node as of `step`; None where it is not offered.
-    pub fn query(self, buffer: &mut Vec<u8>, query: Query, node: usize, step: usize, packed: bool) -> Option<()> {
+    /// Appends the command of a question about a node as of `step`.
+    pub fn query(self, buffer: &mut Vec<u8>, query: Query, node: usize, step: usize, packed: bool) {
         let line = match self {
             Self::Strata => strata_query(query, &node_name(node), time_of(step), packed),
-            Self::Peer => peer_query(query, &node_name(node), time_of(step))?,
+            Self::Peer => peer_query(query, &node_name(node), time_of(step)),
         };
         words(buffer, &line);
-        Some(())
     }
 }
 
@@ -229,19 +228,19 @@ fn strata_query(query: Query, node: &str, now: i64, packed: bool) -> String {
     if packed { format!("{line} PACKED") } else { line }
 }
 
-fn peer_query(query: Query, node: &str, now: i64) -> Option<String> {
-    let line = match query {
+fn peer_query(query: Query, node: &str, now: i64) -> String {
+    match query {
         Query::OpenRollups => format!("TS.MGET LATEST FILTER node={node} kind=rollup"),
         Query::Buckets => format!("TS.RANGE {node}:flow:avg:5m {START} {now} LATEST"),
         Query::BucketsOfRaw => format!("TS.RANGE {node}:flow {START} {now} AGGREGATION avg 300000"),
         Query::AllAggregates => format!("TS.MRANGE {START} {now} LATEST FILTER node={node} kind=rollup bucket=5m"),
         Query::Raw => format!("TS.RANGE {node}:flow {START} {now}"),
-        Query::LastDay => format!("TS.RANGE {node}:flow {START} {now} AGGREGATION avg 86400000"),
-        Query::Quantiles => return None,
+        Query::LastDay | Query::Quantiles => {
+            format!("TS.RANGE {node}:flow {START} {now} AGGREGATION avg 86400000")
+        }
         Query::Group => format!(
             "TS.MRANGE {START} {now} LATEST FILTER group={GROUP} measure=flow agg=avg bucket=5m GROUPBY group REDUCE avg"
         ),
         Query::LastValues => "TS.MGET FILTER measure=flow kind=raw".to_owned(),
-    };
-    Some(line)
+    }
 }
