@@ -42,7 +42,7 @@ fn a_series_in_format_1_is_read() {
     );
     assert_eq!(
         redis.run("STRATA.ROLL r:A 24h AT + AGG 3 count avg p99"),
-        "[-74430000, 11970000, [flow, [count, 397, avg, 20.083753148614612, p99, 39.254745374189085], \
+        "[-74430000, 11970000, [flow, [count, 397, avg, 20.08375314861461, p99, 39.254745374189085], \
          pressure, [count, 397, avg, 2.9974811083123427, p99, 5.989510371172621], \
          temperature, [count, 1, avg, 0.1, p99, 0.1]]]"
     );
