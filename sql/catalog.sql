@@ -166,10 +166,11 @@ CREATE TABLE strata.joint_models (
     trained_to   timestamptz NOT NULL,
     trained_rows bigint NOT NULL,
     trained_at   timestamptz NOT NULL DEFAULT now(),
+    refit_by     name,
     model        bytea NOT NULL,
     UNIQUE NULLS NOT DISTINCT (name, key)
 );
-COMMENT ON TABLE strata.joint_models IS 'Models of the joint detector, made by strata.train_joint and strata.refit_joint';
+COMMENT ON TABLE strata.joint_models IS 'Models of the joint detector, made by strata.train_joint, strata.refit_joint and the job joint_refit';
 COMMENT ON COLUMN strata.joint_models.source_id IS 'Source whose rows they judge';
 COMMENT ON COLUMN strata.joint_models.name IS 'Name that strata.detect_anomalies_joint takes';
 COMMENT ON COLUMN strata.joint_models.key IS 'Key whose measures are judged together; NULL: those of all keys';
@@ -184,6 +185,7 @@ COMMENT ON COLUMN strata.joint_models.trained_from IS 'Start of the training';
 COMMENT ON COLUMN strata.joint_models.trained_to IS 'End of the training';
 COMMENT ON COLUMN strata.joint_models.trained_rows IS 'Rows it was fitted to';
 COMMENT ON COLUMN strata.joint_models.trained_at IS 'When it was fitted';
+COMMENT ON COLUMN strata.joint_models.refit_by IS 'Who had the job joint_refit fit it anew, which it does with their rights; NULL: it does not';
 COMMENT ON COLUMN strata.joint_models.model IS 'Encoded model and state after the training';
 
 CREATE TABLE strata.anomaly_events (
@@ -262,4 +264,4 @@ SELECT pg_catalog.pg_extension_config_dump('strata.anomaly_events_anomaly_id_seq
 GRANT SELECT ON strata.sources, strata.dirty_log, strata.dirty_days, strata.manifest, strata.flushes TO strata_reader;
 GRANT SELECT, DELETE ON strata.rejected_samples TO strata_operator;
 GRANT SELECT (source_id, name, key, version, sensor_keys, measures, keys, options, step, hold,
-              trained_from, trained_to, trained_rows, trained_at), DELETE ON strata.joint_models TO strata_operator;
+              trained_from, trained_to, trained_rows, trained_at, refit_by), DELETE ON strata.joint_models TO strata_operator;

@@ -71,10 +71,15 @@ COMMENT ON FUNCTION strata.detect_anomalies_joint(regclass, timestamptz, timesta
 
 CREATE FUNCTION strata.train_joint(relation regclass, name text, "from" timestamptz, "to" timestamptz,
         keys text[] DEFAULT NULL, measures text[] DEFAULT NULL, "by" text DEFAULT 'key', options jsonb DEFAULT '{}',
-        step interval DEFAULT NULL, hold integer DEFAULT 0) RETURNS integer
+        step interval DEFAULT NULL, hold integer DEFAULT 0, refit boolean DEFAULT NULL) RETURNS integer
     LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'strata_train_joint';
-COMMENT ON FUNCTION strata.train_joint(regclass, text, timestamptz, timestamptz, text[], text[], text, jsonb, interval, integer) IS 'Fits joint models to the rows of a range and keeps them under a name, in the place of those it had; returns how many';
+COMMENT ON FUNCTION strata.train_joint(regclass, text, timestamptz, timestamptz, text[], text[], text, jsonb, interval, integer, boolean) IS 'Fits joint models to the rows of a range and keeps them under a name, in the place of those it had; returns how many. refit says whether the job joint_refit fits them anew; NULL: as it was, at first not';
+
+CREATE FUNCTION strata.alter_joint(name text, refit boolean) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'alter_joint_wrapper';
+COMMENT ON FUNCTION strata.alter_joint(text, boolean) IS 'Says whether the job joint_refit fits the joint models of a name anew, with the rights of the caller';
 
 CREATE FUNCTION strata.refit_joint(name text, "to" timestamptz DEFAULT now()) RETURNS integer
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

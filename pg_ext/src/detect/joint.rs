@@ -5,6 +5,7 @@ mod array;
 mod fit;
 mod flow;
 mod options;
+pub mod refit;
 mod result;
 mod sensors;
 mod stored;

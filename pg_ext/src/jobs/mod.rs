@@ -6,6 +6,7 @@ mod cleanup;
 mod drop_days;
 mod each_source;
 mod flush;
+mod joint_refit;
 mod merge;
 mod rollup;
 mod warm_hot;
@@ -37,6 +38,7 @@ pub fn run(kind: JobKind, run: &RunHandle) -> Result<JobOutcome> {
         JobKind::AnomalyDetection => detect_each(&tiers::hot()).run(run),
         JobKind::Archive => archive_each().run(run),
         JobKind::WarmHot => warm_each(&tiers::hot()?).run(run),
+        JobKind::JointRefit => joint_refit::refit(),
     }
 }
 
@@ -45,7 +47,7 @@ pub fn run_part(kind: JobKind, list: &WorkList) -> Result<()> {
     match kind {
         JobKind::Rollup => rollup_each().run_part(list),
         JobKind::AnomalyDetection => detect_each(&tiers::hot()).run_part(list),
-        JobKind::Flush | JobKind::Archive | JobKind::Cleanup | JobKind::WarmHot => Ok(()),
+        JobKind::Flush | JobKind::Archive | JobKind::Cleanup | JobKind::WarmHot | JobKind::JointRefit => Ok(()),
     }
 }
 
