@@ -74,6 +74,6 @@ COMMENT ON FUNCTION strata.take_over_archive(regclass) IS 'Puts this database in
 COMMENT ON FUNCTION strata.acknowledge_anomaly(bigint) IS 'Notes that the caller has seen an anomaly';
 COMMENT ON FUNCTION strata.resolve_anomaly(bigint, text) IS 'Closes an anomaly with what it turned out to be';
 COMMENT ON FUNCTION strata.set_detector(regclass, text, text, jsonb, double precision, double precision, interval, timestamptz, interval, boolean) IS 'Has the job anomaly_detection watch a measure (NULL: all) of an attached table by a method, beside others; what is NULL is the method''s own. It learns from the interval before since and raises what is not over by then';
-COMMENT ON FUNCTION strata.drop_detector(regclass, text, text) IS 'Ends the watch of a measure (NULL: of all that have it) by a method; its events stay';
+COMMENT ON FUNCTION strata.drop_detector(regclass, text, text) IS 'Ends the watch of a measure (NULL: of all that have it) by a method; its events stay, those that last end';
 COMMENT ON FUNCTION strata.suppress(regclass, timestamptz, timestamptz, text[], text[], text) IS 'Makes a maintenance window: readings are judged and learned from, but what begins in it is told to nobody unless it outlasts it; returns its number';
 COMMENT ON FUNCTION strata.end_suppression(bigint) IS 'Ends a maintenance window now';

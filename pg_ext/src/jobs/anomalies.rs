@@ -13,6 +13,7 @@ mod states;
 
 use super::Result;
 use super::each_source::Backlog;
+use crate::as_user::AsUser;
 use crate::dirty_log::{self, Consumer};
 use crate::failure::Failure;
 use crate::source::{self, Source};
@@ -27,6 +28,12 @@ pub fn backlog() -> std::result::Result<Backlog, Failure> {
         *backlog.entry(source_id).or_default() += 1;
     }
     Ok(backlog)
+}
+
+/// Ends the events of detectors that were dropped or switched off. Each run does it; whoever drops one need not wait for that.
+pub fn end_unwatched(source: &Source) -> std::result::Result<(), Failure> {
+    let _owner = AsUser::catalog_owner();
+    events::end_unwatched(source, &Detector::of(source)?)
 }
 
 pub fn detect(source: &Source) -> Result<JobOutcome> {

@@ -11,6 +11,8 @@ mod merge;
 mod rollup;
 mod warm_hot;
 
+pub use anomalies::end_unwatched;
+
 use crate::dirty_log::{self, Consumer};
 use crate::failure::Failure;
 use crate::hot_detection::{self, Handover};

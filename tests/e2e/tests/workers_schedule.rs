@@ -168,5 +168,5 @@ fn altered_jobs_survive_a_dump() {
     let changed =
         "SELECT string_agg(concat_ws(' ', name, schedule, enabled), ', ' ORDER BY name) FROM strata.jobs WHERE altered";
     assert_eq!(ask_in(&server, "restored", changed), "archive 0 2 * * * f, flush 7 minutes t");
-    assert_eq!(ask_in(&server, "restored", "SELECT count(*) FROM strata.jobs"), "6");
+    assert_eq!(ask_in(&server, "restored", "SELECT count(*) FROM strata.jobs"), "7");
 }
