@@ -39,15 +39,18 @@ impl Listener {
         Self { database: database.clone(), client }
     }
 
-    /// What a run of the detection tells, in short.
+    /// What a run of the detection tells, in short and sorted.
     fn told(&mut self) -> Vec<String> {
-        self.payloads()
+        let mut told: Vec<String> = self
+            .payloads()
             .iter()
             .map(|payload| {
                 let words = ["key", "change", "previous_severity", "severity"].map(|name| payload[name].as_str());
                 words.into_iter().flatten().collect::<Vec<_>>().join(" ")
             })
-            .collect()
+            .collect();
+        told.sort();
+        told
     }
 
     /// A notification of the test itself comes after those of the run.
