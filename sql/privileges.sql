@@ -11,6 +11,8 @@ GRANT EXECUTE ON FUNCTION
     strata.detect_anomalies(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, interval),
     strata.detect_joint(timestamptz[], double precision[], integer, jsonb),
     strata.detect_anomalies_joint(regclass, timestamptz, timestamptz, text[], text[], text, interval, integer, jsonb, interval, integer, text),
+    strata.backtest_joint(regclass, timestamptz, timestamptz, text[], text[], text, interval, integer, jsonb, interval, integer, text, regclass, tstzrange[]),
+    strata.backtest_score_joint(regclass, timestamptz, timestamptz, text[], text[], text, interval, integer, jsonb, interval, integer, text, regclass, tstzrange[]),
     strata.backtest(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval),
     strata.backtest_score(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval),
     strata.plot_anomalies(regclass, text, text, timestamptz, timestamptz, text, jsonb, interval),
