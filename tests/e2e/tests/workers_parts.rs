@@ -133,6 +133,32 @@ fn a_run_is_shared_among_the_places_that_are_free() {
 }
 
 #[test]
+fn the_rollup_is_shared_as_well() {
+    let server = server_with(&[], 3);
+    run(
+        &server,
+        "CREATE TRIGGER gate_of_rollup BEFORE DELETE ON strata.dirty_days FOR EACH ROW
+             WHEN (OLD.consumer = 'rollup') EXECUTE FUNCTION public.gate()",
+    );
+    let gates = Gates::shut(&server, 1..=3);
+    std::thread::scope(|scope| {
+        let caller = scope.spawn(|| ask(&server, "SELECT message FROM strata.run_job('rollup')"));
+        let at: Vec<i32> = (1..=3).map(|source| process_at(&server, source)).collect();
+        let parts = pids(&server, "strata part: rollup");
+        assert_eq!((parts.len(), at.iter().filter(|pid| parts.contains(pid)).count()), (2, 2));
+        drop(gates);
+        assert_eq!(caller.join().unwrap(), "s1: 1 days; s2: 1 days; s3: 1 days");
+    });
+    for source in 1..=3 {
+        let rolled = format!(
+            "SELECT count(*) = (SELECT count(DISTINCT date_bin('5 min', time, '2026-01-01 00:00+00')) FROM s{source})
+             FROM strata.rollups WHERE relation = 's{source}'::regclass AND width = interval '5 min'"
+        );
+        assert_eq!(ask(&server, &rolled), "true", "s{source}");
+    }
+}
+
+#[test]
 fn with_one_place_or_one_source_with_work_the_worker_is_alone() {
     let server = server_with(&[("strata.max_workers", "1")], 2);
     let gates = Gates::shut(&server, [1]);
