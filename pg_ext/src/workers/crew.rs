@@ -9,7 +9,7 @@ use super::spawn::{Spawned, Status};
 use super::work_list::{MAX_PARTS, WorkList};
 use std::time::Duration;
 
-/// A part looks at nothing but its work list to know what to do, so the leader need not hurry to see it end.
+/// The postmaster wakes the leader when a part ends; this is for a wake that got lost to somebody who waited before.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// What the leader knows of it.
