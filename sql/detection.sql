@@ -69,12 +69,41 @@ CREATE FUNCTION strata.detect_anomalies_joint(relation regclass, "from" timestam
     AS 'MODULE_PATHNAME', 'strata_detect_anomalies_joint';
 COMMENT ON FUNCTION strata.detect_anomalies_joint(regclass, timestamptz, timestamptz, text[], text[], text, interval, integer, jsonb, interval, integer, text) IS 'Judges measures of an attached table together over all tiers, those of each key or of all keys; the detectors are fitted to the interval before the range, to its first rows, or come from a stored model';
 
+CREATE FUNCTION strata.backtest_joint(relation regclass, "from" timestamptz, "to" timestamptz,
+        keys text[] DEFAULT NULL, measures text[] DEFAULT NULL, "by" text DEFAULT 'key',
+        training interval DEFAULT NULL, training_rows integer DEFAULT NULL, options jsonb DEFAULT '{}',
+        step interval DEFAULT NULL, hold integer DEFAULT 0, model text DEFAULT NULL,
+        labels regclass DEFAULT NULL, ranges tstzrange[] DEFAULT NULL)
+    RETURNS TABLE (key text, measure text, severity text, started_at timestamptz, ended_at timestamptz,
+        peak_at timestamptz, peak_score double precision, peak_value double precision, expected double precision,
+        lower double precision, upper double precision, explain jsonb, outcome text, delay interval)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'strata_backtest_joint';
+COMMENT ON FUNCTION strata.backtest_joint(regclass, timestamptz, timestamptz, text[], text[], text, interval, integer, jsonb, interval, integer, text, regclass, tstzrange[]) IS 'The alarms that the joint detector would have raised on an attached table, one event each; with labels (a table of key, start and end, or ranges) which of them are hits and which labels were missed';
+
+CREATE FUNCTION strata.backtest_score_joint(relation regclass, "from" timestamptz, "to" timestamptz,
+        keys text[] DEFAULT NULL, measures text[] DEFAULT NULL, "by" text DEFAULT 'key',
+        training interval DEFAULT NULL, training_rows integer DEFAULT NULL, options jsonb DEFAULT '{}',
+        step interval DEFAULT NULL, hold integer DEFAULT 0, model text DEFAULT NULL,
+        labels regclass DEFAULT NULL, ranges tstzrange[] DEFAULT NULL)
+    RETURNS TABLE (events bigint, hits bigint, false_alarms bigint, labels_given bigint, found bigint, missed bigint,
+        "precision" double precision, recall double precision, f1 double precision,
+        mean_delay interval, longest_delay interval)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'strata_backtest_score_joint';
+COMMENT ON FUNCTION strata.backtest_score_joint(regclass, timestamptz, timestamptz, text[], text[], text, interval, integer, jsonb, interval, integer, text, regclass, tstzrange[]) IS 'Precision, recall, F1 and detection delay of what strata.backtest_joint raises, against labels';
+
 CREATE FUNCTION strata.train_joint(relation regclass, name text, "from" timestamptz, "to" timestamptz,
         keys text[] DEFAULT NULL, measures text[] DEFAULT NULL, "by" text DEFAULT 'key', options jsonb DEFAULT '{}',
-        step interval DEFAULT NULL, hold integer DEFAULT 0) RETURNS integer
+        step interval DEFAULT NULL, hold integer DEFAULT 0, refit boolean DEFAULT NULL) RETURNS integer
     LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'strata_train_joint';
-COMMENT ON FUNCTION strata.train_joint(regclass, text, timestamptz, timestamptz, text[], text[], text, jsonb, interval, integer) IS 'Fits joint models to the rows of a range and keeps them under a name, in the place of those it had; returns how many';
+COMMENT ON FUNCTION strata.train_joint(regclass, text, timestamptz, timestamptz, text[], text[], text, jsonb, interval, integer, boolean) IS 'Fits joint models to the rows of a range and keeps them under a name, in the place of those it had; returns how many. refit says whether the job joint_refit fits them anew; NULL: as it was, at first not';
+
+CREATE FUNCTION strata.alter_joint(name text, refit boolean) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'alter_joint_wrapper';
+COMMENT ON FUNCTION strata.alter_joint(text, boolean) IS 'Says whether the job joint_refit fits the joint models of a name anew, with the rights of the caller';
 
 CREATE FUNCTION strata.refit_joint(name text, "to" timestamptz DEFAULT now()) RETURNS integer
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

@@ -10,7 +10,7 @@ COMMENT ON FUNCTION strata.wake_scheduler() IS 'Has this database''s scheduler l
 
 CREATE TABLE strata.jobs (
     job_id           integer PRIMARY KEY,
-    name             text NOT NULL UNIQUE CHECK (name IN ('flush', 'rollup', 'anomaly_detection', 'archive', 'cleanup', 'warm_hot')),
+    name             text NOT NULL UNIQUE CHECK (name IN ('flush', 'rollup', 'anomaly_detection', 'archive', 'cleanup', 'warm_hot', 'joint_refit')),
     schedule         text NOT NULL CHECK (strata.next_run(schedule, '2000-01-01 00:00:00+00') IS NOT NULL),
     enabled          boolean NOT NULL DEFAULT true,
     default_schedule text NOT NULL,
@@ -42,7 +42,8 @@ INSERT INTO strata.jobs (job_id, name, schedule, default_schedule) VALUES
     (3, 'anomaly_detection', '15 minutes', '15 minutes'),
     (4, 'archive', '0 2 * * *', '0 2 * * *'),
     (5, 'cleanup', '30 3 * * 0', '30 3 * * 0'),
-    (6, 'warm_hot', '1 minute', '1 minute');
+    (6, 'warm_hot', '1 minute', '1 minute'),
+    (7, 'joint_refit', '0 3 * * *', '0 3 * * *');
 
 -- CREATE EXTENSION fills the table, so that a dumped row meets one of the same name: it replaces its settings.
 CREATE FUNCTION strata.restore_job() RETURNS trigger

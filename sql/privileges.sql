@@ -11,6 +11,8 @@ GRANT EXECUTE ON FUNCTION
     strata.detect_anomalies(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, interval),
     strata.detect_joint(timestamptz[], double precision[], integer, jsonb),
     strata.detect_anomalies_joint(regclass, timestamptz, timestamptz, text[], text[], text, interval, integer, jsonb, interval, integer, text),
+    strata.backtest_joint(regclass, timestamptz, timestamptz, text[], text[], text, interval, integer, jsonb, interval, integer, text, regclass, tstzrange[]),
+    strata.backtest_score_joint(regclass, timestamptz, timestamptz, text[], text[], text, interval, integer, jsonb, interval, integer, text, regclass, tstzrange[]),
     strata.backtest(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval),
     strata.backtest_score(regclass, timestamptz, timestamptz, text[], text[], text, jsonb, regclass, tstzrange[], interval),
     strata.plot_anomalies(regclass, text, text, timestamptz, timestamptz, text, jsonb, interval),
@@ -40,7 +42,8 @@ GRANT EXECUTE ON FUNCTION
     strata.drop_detector(regclass, text, text),
     strata.suppress(regclass, timestamptz, timestamptz, text[], text[], text),
     strata.end_suppression(bigint),
-    strata.train_joint(regclass, text, timestamptz, timestamptz, text[], text[], text, jsonb, interval, integer),
+    strata.train_joint(regclass, text, timestamptz, timestamptz, text[], text[], text, jsonb, interval, integer, boolean),
+    strata.alter_joint(text, boolean),
     strata.refit_joint(text, timestamptz),
     strata.run_job(text),
     strata.alter_job(text, text, boolean),
@@ -73,6 +76,6 @@ COMMENT ON FUNCTION strata.take_over_archive(regclass) IS 'Puts this database in
 COMMENT ON FUNCTION strata.acknowledge_anomaly(bigint) IS 'Notes that the caller has seen an anomaly';
 COMMENT ON FUNCTION strata.resolve_anomaly(bigint, text) IS 'Closes an anomaly with what it turned out to be';
 COMMENT ON FUNCTION strata.set_detector(regclass, text, text, jsonb, double precision, double precision, interval, timestamptz, interval, boolean) IS 'Has the job anomaly_detection watch a measure (NULL: all) of an attached table by a method, beside others; what is NULL is the method''s own. It learns from the interval before since and raises what is not over by then';
-COMMENT ON FUNCTION strata.drop_detector(regclass, text, text) IS 'Ends the watch of a measure (NULL: of all that have it) by a method; its events stay';
+COMMENT ON FUNCTION strata.drop_detector(regclass, text, text) IS 'Ends the watch of a measure (NULL: of all that have it) by a method; its events stay, those that last end';
 COMMENT ON FUNCTION strata.suppress(regclass, timestamptz, timestamptz, text[], text[], text) IS 'Makes a maintenance window: readings are judged and learned from, but what begins in it is told to nobody unless it outlasts it; returns its number';
 COMMENT ON FUNCTION strata.end_suppression(bigint) IS 'Ends a maintenance window now';

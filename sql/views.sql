@@ -53,7 +53,7 @@ COMMENT ON COLUMN strata.anomalies.peak_value IS 'Value at the highest score';
 COMMENT ON COLUMN strata.anomalies.expected IS 'Value expected there';
 COMMENT ON COLUMN strata.anomalies.lower IS 'Lower end of the usual band there';
 COMMENT ON COLUMN strata.anomalies.upper IS 'Upper end of the usual band there';
-COMMENT ON COLUMN strata.anomalies.explain IS 'Why it was raised';
+COMMENT ON COLUMN strata.anomalies.explain IS 'Why it was raised; ended says why it is over, if not by its readings';
 COMMENT ON COLUMN strata.anomalies.detected_at IS 'When detection first saw it';
 COMMENT ON COLUMN strata.anomalies.acknowledged_at IS 'When somebody took notice';
 COMMENT ON COLUMN strata.anomalies.acknowledged_by IS 'Who took notice';

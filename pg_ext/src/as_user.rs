@@ -20,6 +20,11 @@ impl AsUser {
         Self::switch(owner, pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION)
     }
 
+    /// Whoever asked for what a job does, with the same restrictions.
+    pub fn who_asked(role: pg_sys::Oid) -> Self {
+        Self::table_owner(role)
+    }
+
     fn switch(to: pg_sys::Oid, flags: u32) -> Self {
         let mut user = pg_sys::InvalidOid;
         let mut context = 0;

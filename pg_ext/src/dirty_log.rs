@@ -117,6 +117,22 @@ pub fn pending(source_id: i32, consumer: Consumer) -> Result<Vec<DirtyDay>> {
     })
 }
 
+/// How many days `consumer` has yet to work on, by source.
+pub fn backlog(consumer: Consumer) -> Result<HashMap<i32, i64>> {
+    Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT source_id, count(*) FROM strata.dirty_days WHERE consumer = $1 GROUP BY source_id",
+            None,
+            &[consumer.as_str().into()],
+        )?;
+        let mut days = HashMap::new();
+        for row in rows {
+            days.extend(row.get::<i32>(1)?.zip(row.get::<i64>(2)?));
+        }
+        Ok(days)
+    })
+}
+
 /// Forgets days, in the transaction of the work's effect; a day noted again since stays.
 pub fn done(source_id: i32, consumer: Consumer, days: &[DirtyDay]) -> Result<()> {
     let _user = AsUser::catalog_owner();

@@ -21,7 +21,7 @@ unsafe extern "C-unwind" fn strata_backtest(fcinfo: pg_sys::FunctionCallInfo) ->
     // SAFETY: the SQL declaration in detection.sql has the arguments of a backtest.
     unsafe {
         let mut result = ResultSet::begin(fcinfo);
-        if let Some(backtest) = Backtest::of_call(fcinfo).or_raise() {
+        if let Some(backtest) = of_call(fcinfo).or_raise() {
             backtest.put_lines(&mut result);
         }
     }
@@ -34,88 +34,98 @@ unsafe extern "C-unwind" fn strata_backtest_score(fcinfo: pg_sys::FunctionCallIn
     // SAFETY: the SQL declaration in detection.sql has the arguments of a backtest.
     unsafe {
         let mut result = ResultSet::begin(fcinfo);
-        if let Some(backtest) = Backtest::of_call(fcinfo).or_raise() {
-            put_score(&mut result, &backtest.outcome.ok_or_else(no_labels).or_raise().score());
+        if let Some(backtest) = of_call(fcinfo).or_raise() {
+            backtest.put_score(&mut result).or_raise();
         }
     }
     pg_sys::Datum::from(0)
 }
 
-fn no_labels() -> Failure {
-    Failure::new(PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED, "a score needs labels")
-        .detail("Both labels and ranges are NULL.")
-        .hint("Give a table of key, start and end as labels, or an array of ranges; strata.backtest needs neither.")
+/// Runs the backtest of a call; `None` where relation or range are NULL.
+///
+/// # Safety
+/// `fcinfo` is what PostgreSQL passed to a function with the arguments relation, from, to, keys, measures, method,
+/// options, labels, ranges, learn.
+unsafe fn of_call(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<Backtest<SeriesEvent>>> {
+    // SAFETY: as promised by the caller.
+    let (setting, readings, labels) = unsafe {
+        let method = argument::<String>(fcinfo, 5);
+        let options = argument::<JsonB>(fcinfo, 6);
+        let setting = Setting::new(method.as_deref(), options.as_ref().map(|json| &json.0))?;
+        (setting, Readings::of_call(fcinfo, 9), LabelArguments::of_call(fcinfo, 7, 8))
+    };
+    let run = |readings: Readings| {
+        let snapshot = Snapshot::take();
+        let events = raise(&readings, &setting, &snapshot)?;
+        Backtest::of(&readings, events, &labels, &snapshot)
+    };
+    readings.map(run).transpose()
 }
 
-/// Events and, where there are labels, what became of both.
-struct Backtest {
-    method: Method,
-    raised: Raised,
+/// An event that a setting would have raised.
+pub trait Raised {
+    fn span(&self) -> Span<'_>;
+
+    /// Sets the first twelve columns of a line: key, measure, severity, started_at, ended_at, peak_at, peak_score,
+    /// peak_value, expected, lower, upper, explain.
+    fn set(&self, line: &mut ResultSet);
+}
+
+/// Columns of a line before outcome and delay.
+const OUTCOME: usize = 12;
+
+/// Events, in the order they were found, and, where there are labels, what became of both.
+pub struct Backtest<E> {
+    events: Vec<E>,
     labels: Vec<Label>,
     outcome: Option<Outcome>,
 }
 
-/// The events of all series, in the order they were found.
-#[derive(Default)]
-struct Raised(Vec<(String, String, Found)>);
-
-impl Raised {
-    fn spans(&self) -> Vec<Span<'_>> {
-        self.0.iter().map(|(key, _, found)| Span { key, start: found.event.start, end: found.event.last }).collect()
-    }
-}
-
-impl Backtest {
-    /// Runs it; `None` where relation or range are NULL.
-    ///
-    /// # Safety
-    /// `fcinfo` is what PostgreSQL passed to a function with the arguments relation, from, to, keys, measures, method,
-    /// options, labels, ranges, learn.
-    unsafe fn of_call(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<Self>> {
-        // SAFETY: as promised by the caller.
-        let (setting, readings, labels) = unsafe {
-            let method = argument::<String>(fcinfo, 5);
-            let options = argument::<JsonB>(fcinfo, 6);
-            let setting = Setting::new(method.as_deref(), options.as_ref().map(|json| &json.0))?;
-            let ranges = &*(*fcinfo).args.as_ptr().add(8);
-            let labels = LabelArguments {
-                table: argument::<pg_sys::Oid>(fcinfo, 7),
-                ranges: (!ranges.isnull).then_some(ranges.value),
-            };
-            (setting, Readings::of_call(fcinfo, 9), labels)
-        };
-        readings.map(|readings| Self::run(&readings, &setting, &labels)).transpose()
-    }
-
-    fn run(readings: &Readings, setting: &Setting, labels: &LabelArguments) -> Result<Self> {
-        let snapshot = Snapshot::take();
-        let raised = raise(readings, setting, &snapshot)?;
-        let Some(mut labels) = labels.read(&snapshot)? else {
-            return Ok(Self { method: setting.method, raised, labels: Vec::new(), outcome: None });
+impl<E: Raised> Backtest<E> {
+    /// Lays the events of a range beside those of its labels that are of the keys asked for.
+    pub fn of(readings: &Readings, events: Vec<E>, labels: &LabelArguments, snapshot: &Snapshot) -> Result<Self> {
+        let Some(mut labels) = labels.read(snapshot)? else {
+            return Ok(Self { events, labels: Vec::new(), outcome: None });
         };
         let (from, to) = (readings.from, pg_time::to_bound(readings.to));
         labels.retain(|label| label.start < to && from <= label.end && asked_for(label, readings.keys.as_deref()));
-        let outcome = Outcome::of(&raised.spans(), &labels);
-        Ok(Self { method: setting.method, raised, labels, outcome: Some(outcome) })
+        let spans: Vec<Span> = events.iter().map(Raised::span).collect();
+        let outcome = Outcome::of(&spans, &labels);
+        Ok(Self { events, labels, outcome: Some(outcome) })
     }
 
-    fn put_lines(&self, result: &mut ResultSet) {
-        for (i, (key, measure, found)) in self.raised.0.iter().enumerate() {
-            put_event(result, key, measure, self.method, found);
+    /// A line for each event, and for each label that none meets.
+    pub fn put_lines(&self, result: &mut ResultSet) {
+        for (i, event) in self.events.iter().enumerate() {
+            event.set(result);
             let outcome = self.outcome.as_ref();
-            result.set_text(12, outcome.map(|outcome| if outcome.hits[i] { "hit" } else { "false alarm" }));
-            result.set(13, interval(outcome.and_then(|outcome| outcome.delays[i])));
+            result.set_text(OUTCOME, outcome.map(|outcome| if outcome.hits[i] { "hit" } else { "false alarm" }));
+            result.set(OUTCOME + 1, interval(outcome.and_then(|outcome| outcome.delays[i])));
             result.put();
         }
         let found = self.outcome.as_ref().map_or(&[][..], |outcome| &outcome.found);
         for (label, _) in self.labels.iter().zip(found).filter(|(_, found)| found.is_none()) {
-            (0..14).for_each(|column| result.set(column, None));
+            (0..OUTCOME + 2).for_each(|column| result.set(column, None));
             result.set_text(0, label.key.as_deref());
             result.set_time(3, Some(label.start));
             result.set_time(4, Some(label.end));
-            result.set_text(12, Some("missed"));
+            result.set_text(OUTCOME, Some("missed"));
             result.put();
         }
+    }
+
+    /// One line of counts and ratios.
+    ///
+    /// # Errors
+    /// `22004` without labels.
+    pub fn put_score(&self, result: &mut ResultSet) -> Result<()> {
+        let outcome = self.outcome.as_ref().ok_or_else(|| {
+            Failure::new(PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED, "a score needs labels")
+                .detail("Both labels and ranges are NULL.")
+                .hint("Give a table of key, start and end as labels, or an array of ranges; a backtest without a score needs neither.")
+        })?;
+        put_score(result, &outcome.score());
+        Ok(())
     }
 }
 
@@ -126,16 +136,51 @@ fn asked_for(label: &Label, keys: Option<&[String]>) -> bool {
     }
 }
 
+/// An event of one measure of one series.
+struct SeriesEvent {
+    key: String,
+    measure: String,
+    method: Method,
+    found: Found,
+}
+
+impl Raised for SeriesEvent {
+    fn span(&self) -> Span<'_> {
+        Span { key: Some(&self.key), start: self.found.event.start, end: self.found.event.last }
+    }
+
+    fn set(&self, line: &mut ResultSet) {
+        let (event, peak) = (&self.found.event, &self.found.event.peak);
+        line.set_text(0, Some(&self.key));
+        line.set_text(1, Some(&self.measure));
+        line.set_text(2, Some(event.severity.name()));
+        line.set_time(3, Some(event.start));
+        line.set_time(4, self.found.ended.then_some(event.last));
+        line.set_time(5, Some(peak.time));
+        for (i, number) in [peak.score, peak.value, peak.expected, peak.lower, peak.upper].into_iter().enumerate() {
+            line.set_number(6 + i, number);
+        }
+        line.set(11, JsonB(self.found.explain(self.method)).into_datum());
+    }
+}
+
 /// Watches every series as the job does.
-fn raise(readings: &Readings, setting: &Setting, snapshot: &Snapshot) -> Result<Raised> {
-    let new = Watch::with_options(setting.method, &setting.options).expect("the setting was checked with them");
-    let mut raised = Raised::default();
+fn raise(readings: &Readings, setting: &Setting, snapshot: &Snapshot) -> Result<Vec<SeriesEvent>> {
+    let method = setting.method;
+    let new = Watch::with_options(method, &setting.options).expect("the setting was checked with them");
+    let mut raised = Vec::new();
     let mut watches: Vec<Watch> = Vec::new();
     let mut series: Option<String> = None;
-    let end = |key: Option<&str>, watches: &[Watch], raised: &mut Raised| {
+    let event = |key: &str, measure: &String, found| SeriesEvent {
+        key: key.to_owned(),
+        measure: measure.clone(),
+        method,
+        found,
+    };
+    let end = |key: Option<&str>, watches: &[Watch], raised: &mut Vec<SeriesEvent>| {
         let Some(key) = key else { return };
         for (measure, watch) in readings.measures.iter().zip(watches) {
-            raised.0.extend(watch.open().map(|found| (key.to_owned(), measure.clone(), found)));
+            raised.extend(watch.open().map(|found| event(key, measure, found)));
         }
     };
     readings.each(snapshot, |row| {
@@ -146,28 +191,13 @@ fn raise(readings: &Readings, setting: &Setting, snapshot: &Snapshot) -> Result<
         }
         for ((watch, measure), value) in watches.iter_mut().zip(&readings.measures).zip(row.values) {
             let found = watch.update(row.time, value.unwrap_or(f64::NAN));
-            raised.0.extend(found.map(|found| (row.key.to_owned(), measure.clone(), found)));
+            raised.extend(found.map(|found| event(row.key, measure, found)));
         }
         Ok(())
     })?;
     end(series.as_deref(), &watches, &mut raised);
-    raised.0.retain(|(_, _, found)| found.event.last >= readings.from);
+    raised.retain(|raised| raised.found.event.last >= readings.from);
     Ok(raised)
-}
-
-/// The columns of the view strata.anomalies that an event has of itself.
-fn put_event(result: &mut ResultSet, key: &str, measure: &str, method: Method, found: &Found) {
-    let (event, peak) = (&found.event, &found.event.peak);
-    result.set_text(0, Some(key));
-    result.set_text(1, Some(measure));
-    result.set_text(2, Some(event.severity.name()));
-    result.set_time(3, Some(event.start));
-    result.set_time(4, found.ended.then_some(event.last));
-    result.set_time(5, Some(peak.time));
-    for (i, number) in [peak.score, peak.value, peak.expected, peak.lower, peak.upper].into_iter().enumerate() {
-        result.set_number(6 + i, number);
-    }
-    result.set(11, JsonB(found.explain(method)).into_datum());
 }
 
 fn put_score(result: &mut ResultSet, score: &Score) {

@@ -3,6 +3,7 @@
 use super::setting::{Setting, invalid};
 use crate::as_user::AsUser;
 use crate::failure::{Failure, OrRaise, Result};
+use crate::jobs;
 use crate::pg_time;
 use crate::query::checked_measures;
 use crate::source::{self, Source};
@@ -37,9 +38,12 @@ fn set_detector(
         let wanted = Wanted { options: &options, events, since, replay_from, enabled };
         store(target.source.id, measure, setting.method, &wanted).or_raise();
     }
+    if !enabled {
+        jobs::end_unwatched(&target.source).or_raise();
+    }
 }
 
-/// Ends the watch of a measure (NULL: of every one that has it) by a method; its events stay.
+/// Ends the watch of a measure (NULL: of every one that has it) by a method; its events stay, those that last end.
 #[pg_extern(volatile, parallel_unsafe, requires = ["detectors"])]
 #[search_path(pg_catalog, pg_temp)]
 fn drop_detector(relation: PgRelation, measure: Option<&str>, method: default!(&str, "'range_novelty'")) {
@@ -55,6 +59,7 @@ fn drop_detector(relation: PgRelation, measure: Option<&str>, method: default!(&
             .hint("strata.detectors says what watches what; range_novelty watches every measure unless it was dropped.")
             .raise()
     }
+    jobs::end_unwatched(&target.source).or_raise();
 }
 
 /// What a call is about, once it is known that the caller may.

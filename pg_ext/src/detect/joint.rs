@@ -2,9 +2,12 @@
 
 mod align;
 mod array;
+mod backtest;
 mod fit;
 mod flow;
 mod options;
+pub mod refit;
+mod request;
 mod result;
 mod sensors;
 mod stored;

@@ -3,6 +3,7 @@
 use super::outcome::Label;
 use crate::failure::{Failure, Result};
 use crate::pg_time;
+use crate::query::argument;
 use crate::quote;
 use crate::snapshot::{RowView, Snapshot};
 use crate::source::{qualified_name, relation_name};
@@ -19,6 +20,18 @@ pub struct LabelArguments {
 }
 
 impl LabelArguments {
+    /// The arguments with these numbers.
+    ///
+    /// # Safety
+    /// `fcinfo` is what PostgreSQL passed, and they are a regclass and an array of tstzrange.
+    pub unsafe fn of_call(fcinfo: pg_sys::FunctionCallInfo, table: usize, ranges: usize) -> Self {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let ranges = &*(*fcinfo).args.as_ptr().add(ranges);
+            Self { table: argument(fcinfo, table), ranges: (!ranges.isnull).then_some(ranges.value) }
+        }
+    }
+
     /// The labels of both, `None` if there are neither. They are read with the rights of the caller.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ mod array;
 mod backtest;
 mod chart;
 mod detectors;
-mod joint;
+pub mod joint;
 mod labels;
 mod outcome;
 mod plot;

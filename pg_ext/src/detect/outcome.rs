@@ -11,17 +11,19 @@ pub struct Label {
     pub end: Micros,
 }
 
-/// When an event of a series lasted.
+/// When an event lasted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span<'a> {
-    pub key: &'a str,
+    /// `None` for an event of several series together, which meets the labels of any.
+    pub key: Option<&'a str>,
     pub start: Micros,
     pub end: Micros,
 }
 
 impl Label {
     fn meets(&self, event: &Span) -> bool {
-        self.key.as_deref().is_none_or(|key| key == event.key) && event.start <= self.end && self.start <= event.end
+        let same = self.key.as_deref().zip(event.key).is_none_or(|(key, of_event)| key == of_event);
+        same && event.start <= self.end && self.start <= event.end
     }
 }
 
@@ -116,7 +118,7 @@ mod tests {
     }
 
     fn event(key: &str, start: Micros, end: Micros) -> Span<'_> {
-        Span { key, start, end }
+        Span { key: Some(key), start, end }
     }
 
     #[test]
@@ -138,6 +140,8 @@ mod tests {
         let outcome = Outcome::of(&[event("A", 20, 30), event("B", 0, 10)], &[label(None, 10, 20)]);
         assert_eq!(outcome.hits, [true, true]);
         assert_eq!(outcome.found, [Some(0)]);
+        let together = Outcome::of(&[Span { key: None, start: 12, end: 13 }], &[label(Some("A"), 10, 20)]);
+        assert_eq!((together.hits, together.found), (vec![true], vec![Some(2)]));
     }
 
     #[test]

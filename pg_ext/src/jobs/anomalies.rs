@@ -12,12 +12,29 @@ mod replay;
 mod states;
 
 use super::Result;
+use super::each_source::Backlog;
+use crate::as_user::AsUser;
 use crate::dirty_log::{self, Consumer};
 use crate::failure::Failure;
 use crate::source::{self, Source};
 use crate::workers::{JobError, JobOutcome, transaction};
 use detector::Detector;
 use replay::Replay;
+
+/// How much there is to do, by source.
+pub fn backlog() -> std::result::Result<Backlog, Failure> {
+    let mut backlog = dirty_log::backlog(Consumer::AnomalyDetection)?;
+    for source_id in Detector::sources_with_work_of_its_own()? {
+        *backlog.entry(source_id).or_default() += 1;
+    }
+    Ok(backlog)
+}
+
+/// Ends the events of detectors that were dropped or switched off. Each run does it; whoever drops one need not wait for that.
+pub fn end_unwatched(source: &Source) -> std::result::Result<(), Failure> {
+    let _owner = AsUser::catalog_owner();
+    events::end_unwatched(source, &Detector::of(source)?)
+}
 
 pub fn detect(source: &Source) -> Result<JobOutcome> {
     transaction("strata: anomaly detection", || detect_source(source).map_err(JobError::from))

@@ -1,61 +1,93 @@
-//! What the jobs do. Each works on every source; one that fails does not keep the others from their turn.
+//! What the jobs do.
 
 mod anomalies;
 mod archive;
 mod cleanup;
 mod drop_days;
+mod each_source;
 mod flush;
+mod joint_refit;
+mod merge;
 mod rollup;
 mod warm_hot;
 
-use crate::dirty_log;
+pub use anomalies::end_unwatched;
+
+use crate::dirty_log::{self, Consumer};
 use crate::failure::Failure;
 use crate::hot_detection::{self, Handover};
 use crate::interrupts::BackendWait;
 use crate::source::Source;
 use crate::tiers;
 use crate::warm_hot::left_out_notice;
-use crate::workers::transaction::caught;
-use crate::workers::{JobError, JobKind, JobOutcome, RunHandle, transaction};
+use crate::workers::{JobError, JobKind, JobOutcome, RunHandle, WorkList, transaction};
 use bridge::hot::HotClient;
 use bridge::wait::Wait;
+use each_source::EachSource;
 
 type Result<T> = std::result::Result<T, JobError>;
+/// Redis, if one is configured.
+type HotResult = crate::failure::Result<Option<HotClient>>;
 
 /// Runs a job in a background worker, where no transaction is open.
-pub fn run(kind: JobKind, _run: &RunHandle) -> Result<JobOutcome> {
-    match kind {
-        JobKind::Flush => for_each_source("flush", |source| source.hot.is_some(), flush::flush),
-        JobKind::Rollup => {
-            drain()?;
-            for_each_source("rollup", |_| true, rollup::rollup)
-        }
-        JobKind::AnomalyDetection => {
-            drain()?;
-            let client = tiers::hot();
-            for_each_source(
-                "anomaly detection",
-                |_| true,
-                |source| {
-                    let outcome = anomalies::detect(source)?;
-                    let handed_over = client
-                        .as_ref()
-                        .map_err(|failure| failure.clone().into())
-                        .and_then(|client| client.as_ref().map_or(Ok(None), |client| hand_over(source, client)));
-                    with_notice(outcome, handed_over)
-                },
-            )
-        }
-        JobKind::Archive => {
-            drain()?;
-            for_each_source("archive", |source| source.cold.is_some(), archive::archive)
-        }
-        JobKind::Cleanup => cleanup::cleanup(),
-        JobKind::WarmHot => {
-            let client = tiers::hot()?;
-            for_each_source("warm_hot", |source| source.hot.is_some(), |source| warm_hot::warm(source, client.as_ref()))
-        }
+pub fn run(kind: JobKind, run: &RunHandle) -> Result<JobOutcome> {
+    if matches!(kind, JobKind::Rollup | JobKind::AnomalyDetection | JobKind::Archive) {
+        drain()?;
     }
+    match kind {
+        JobKind::Cleanup => cleanup::cleanup(),
+        JobKind::Flush => flush_each().run(run),
+        JobKind::Rollup => rollup_each().run(run),
+        JobKind::AnomalyDetection => detect_each(&tiers::hot()).run(run),
+        JobKind::Archive => archive_each().run(run),
+        JobKind::WarmHot => warm_each(&tiers::hot()?).run(run),
+        JobKind::JointRefit => joint_refit::refit(),
+    }
+}
+
+/// Works on sources of a run that another process leads.
+pub fn run_part(kind: JobKind, list: &WorkList) -> Result<()> {
+    match kind {
+        JobKind::Rollup => rollup_each().run_part(list),
+        JobKind::AnomalyDetection => detect_each(&tiers::hot()).run_part(list),
+        JobKind::Flush | JobKind::Archive | JobKind::Cleanup | JobKind::WarmHot | JobKind::JointRefit => Ok(()),
+    }
+}
+
+fn flush_each() -> EachSource<'static> {
+    EachSource { what: "flush", wanted: |source| source.hot.is_some(), backlog: None, work: Box::new(flush::flush) }
+}
+
+fn rollup_each() -> EachSource<'static> {
+    let backlog = || Ok(dirty_log::backlog(Consumer::Rollup)?);
+    EachSource { what: "rollup", wanted: |_| true, backlog: Some(backlog), work: Box::new(rollup::rollup) }
+}
+
+fn detect_each(client: &HotResult) -> EachSource<'_> {
+    let work = move |source: &Source| {
+        let outcome = anomalies::detect(source)?;
+        let handed_over = client
+            .as_ref()
+            .map_err(|failure| failure.clone().into())
+            .and_then(|client| client.as_ref().map_or(Ok(None), |client| hand_over(source, client)));
+        with_notice(outcome, handed_over)
+    };
+    let backlog = || Ok(anomalies::backlog()?);
+    EachSource { what: "anomaly detection", wanted: |_| true, backlog: Some(backlog), work: Box::new(work) }
+}
+
+fn archive_each() -> EachSource<'static> {
+    EachSource {
+        what: "archive",
+        wanted: |source| source.cold.is_some(),
+        backlog: None,
+        work: Box::new(archive::archive),
+    }
+}
+
+fn warm_each(client: &Option<HotClient>) -> EachSource<'_> {
+    let work = |source: &Source| warm_hot::warm(source, client.as_ref());
+    EachSource { what: "warm_hot", wanted: |source| source.hot.is_some(), backlog: None, work: Box::new(work) }
 }
 
 /// Returns what there is to say of keys that took no detector.
@@ -87,42 +119,4 @@ fn with_notice(mut outcome: JobOutcome, handed_over: Result<Option<String>>) -> 
 
 fn drain() -> Result<()> {
     transaction("strata: draining the dirty log", || dirty_log::drain().map_err(JobError::from))
-}
-
-fn for_each_source(
-    what: &str,
-    wanted: impl Fn(&Source) -> bool,
-    work: impl Fn(&Source) -> Result<JobOutcome>,
-) -> Result<JobOutcome> {
-    let sources = transaction("strata: reading the sources", || Source::all().map_err(JobError::from))?;
-    let mut total = JobOutcome::default();
-    let mut messages = Vec::new();
-    let mut first_error: Option<(String, JobError)> = None;
-    let mut failed = 0;
-    for source in sources.iter().filter(|source| wanted(source)) {
-        // an ERROR between two transactions must end the source's turn, not the worker
-        match caught(|| work(source)).map_err(JobError::from).and_then(|outcome| outcome) {
-            Ok(outcome) => {
-                total.rows += outcome.rows;
-                total.bytes += outcome.bytes;
-                total.bigquery_job_id = outcome.bigquery_job_id.or(total.bigquery_job_id);
-                messages.extend(outcome.message.map(|message| format!("{}: {message}", source.name)));
-            }
-            Err(error) if error.is_cancel() => return Err(error),
-            Err(error) => {
-                failed += 1;
-                first_error.get_or_insert((source.name.clone(), error));
-            }
-        }
-    }
-    match first_error {
-        None => {
-            total.message = (!messages.is_empty()).then(|| messages.join("; "));
-            Ok(total)
-        }
-        Some((name, error)) => {
-            let others = if failed > 1 { format!(" (and {} more sources)", failed - 1) } else { String::new() };
-            Err(JobError { message: format!("{what} of source \"{name}\"{others}: {}", error.message), ..error })
-        }
-    }
 }

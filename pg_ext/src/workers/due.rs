@@ -10,11 +10,11 @@ pub struct Waiting {
     pub due: Micros,
 }
 
-/// The jobs to start: those overdue longest first, as many as there are places.
-pub fn to_start(waiting: &[Waiting], now: Micros, places: usize) -> Vec<i32> {
+/// The jobs to start, those overdue longest first.
+pub fn to_start(waiting: &[Waiting], now: Micros) -> Vec<i32> {
     let mut due: Vec<_> = waiting.iter().filter(|job| job.due <= now).collect();
     due.sort_by_key(|job| (job.due, job.job_id));
-    due.into_iter().take(places).map(|job| job.job_id).collect()
+    due.into_iter().map(|job| job.job_id).collect()
 }
 
 /// Time until the next job is due. A job that is overdue waits for an event, not for a time.
@@ -37,9 +37,8 @@ mod tests {
     #[test]
     fn the_longest_overdue_job_goes_first() {
         let jobs = waiting(&[(1, 50), (2, 10), (3, 101), (4, 10)]);
-        assert_eq!(to_start(&jobs, 100, 4), [2, 4, 1]);
-        assert_eq!(to_start(&jobs, 100, 1), [2]);
-        assert_eq!(to_start(&jobs, 100, 0), [0; 0]);
+        assert_eq!(to_start(&jobs, 100), [2, 4, 1]);
+        assert_eq!(to_start(&jobs, 9), [0; 0]);
     }
 
     #[test]
@@ -48,7 +47,7 @@ mod tests {
         let mut jobs = waiting(&[(1, 0), (2, 1)]);
         let mut started = Vec::new();
         for now in [10, 20] {
-            let next = to_start(&jobs, now, 1)[0];
+            let next = to_start(&jobs, now)[0];
             started.push(next);
             jobs.iter_mut().filter(|job| job.job_id == next).for_each(|job| job.due = now + 1);
         }

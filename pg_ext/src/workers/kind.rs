@@ -1,4 +1,4 @@
-//! The six jobs.
+//! The jobs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,16 +12,18 @@ pub enum JobKind {
     Archive,
     Cleanup,
     WarmHot,
+    JointRefit,
 }
 
 impl JobKind {
-    pub const ALL: [JobKind; 6] = [
+    pub const ALL: [JobKind; 7] = [
         JobKind::Flush,
         JobKind::Rollup,
         JobKind::AnomalyDetection,
         JobKind::Archive,
         JobKind::Cleanup,
         JobKind::WarmHot,
+        JobKind::JointRefit,
     ];
 
     /// The job's name in SQL.
@@ -33,6 +35,7 @@ impl JobKind {
             JobKind::Archive => "archive",
             JobKind::Cleanup => "cleanup",
             JobKind::WarmHot => "warm_hot",
+            JobKind::JointRefit => "joint_refit",
         }
     }
 }
@@ -43,7 +46,7 @@ impl fmt::Display for JobKind {
     }
 }
 
-/// The name is none of the six.
+/// No job has the name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("job \"{0}\" does not exist")]
 pub struct UnknownJob(pub String);

@@ -1,7 +1,6 @@
-//! How a worker that a session started tells it which run it is: a few bytes of dynamic shared
-//! memory, which also work where the library is not preloaded.
+//! How a worker that a session started tells it which run it is: a few bytes of dynamic shared memory.
 
-use pgrx::pg_sys;
+use super::segment::Segment;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// What the worker says.
@@ -19,32 +18,24 @@ pub enum Message {
 const BUSY: i64 = -1;
 const NOT_INSTALLED: i64 = -2;
 
-/// One side of the mailbox. The memory lives as long as one of the two sides.
+/// One side of the mailbox.
 pub struct Mailbox {
-    segment: *mut pg_sys::dsm_segment,
+    segment: Segment,
 }
 
 impl Mailbox {
-    pub fn create() -> Self {
-        // SAFETY: raises an ERROR rather than return null; memory of a segment is page aligned,
-        // and nobody else knows it yet.
-        unsafe {
-            let segment = pg_sys::dsm_create(size_of::<AtomicI64>(), 0);
-            pg_sys::dsm_segment_address(segment).cast::<AtomicI64>().write(AtomicI64::new(0));
-            Self { segment }
-        }
+    /// `None` if the server has no shared memory left for it.
+    pub fn create() -> Option<Self> {
+        Segment::create(size_of::<AtomicI64>()).map(|segment| Self { segment })
     }
 
     /// `None` if the session that created it is gone.
     pub fn attach(handle: u32) -> Option<Self> {
-        // SAFETY: takes a number; a segment that is gone gives null.
-        let segment = unsafe { pg_sys::dsm_attach(handle) };
-        (!segment.is_null()).then(|| Self { segment })
+        Segment::attach(handle).map(|segment| Self { segment })
     }
 
     pub fn handle(&self) -> u32 {
-        // SAFETY: the segment is attached as long as `self`.
-        unsafe { pg_sys::dsm_segment_handle(self.segment) }
+        self.segment.handle()
     }
 
     pub fn send(&self, message: Message) {
@@ -67,14 +58,7 @@ impl Mailbox {
     }
 
     fn word(&self) -> &AtomicI64 {
-        // SAFETY: initialised by `create`, mapped as long as `self`, only accessed as an atomic.
-        unsafe { &*pg_sys::dsm_segment_address(self.segment).cast::<AtomicI64>() }
-    }
-}
-
-impl Drop for Mailbox {
-    fn drop(&mut self) {
-        // SAFETY: attached by this value and detached once.
-        unsafe { pg_sys::dsm_detach(self.segment) }
+        // SAFETY: zero, as a new segment is, is an atomic; mapped as long as `self`, only accessed as an atomic.
+        unsafe { &*self.segment.address().cast::<AtomicI64>() }
     }
 }

@@ -2,6 +2,7 @@
 //! written down in `pg_ext/README.md`.
 
 mod backoff;
+mod crew;
 mod databases;
 mod due;
 mod extension;
@@ -11,20 +12,24 @@ mod launcher;
 mod mailbox;
 mod next_run;
 pub mod outcome;
+mod part;
 mod process;
 mod run_handle;
 mod run_now;
 mod runs;
 pub mod schedule;
 mod scheduler;
+mod segment;
 mod settings;
 mod shared;
 mod spawn;
 pub mod transaction;
 mod utility_hook;
 mod wake_at_commit;
+mod work_list;
 mod worker;
 
+pub use crew::Crew;
 pub use extension::LIBRARY_VERSION;
 pub use kind::JobKind;
 pub use outcome::{JobError, JobOutcome};
@@ -32,6 +37,7 @@ pub use run_handle::RunHandle;
 pub use runs::make_due;
 pub use settings::{define_gucs, run_history, scheduler_enabled};
 pub use transaction::transaction;
+pub use work_list::WorkList;
 
 use pgrx::pg_sys;
 
@@ -47,6 +53,11 @@ pub fn init() {
         launcher::register();
         utility_hook::install();
     }
+}
+
+/// Whether this process, a part of a run, shall leave its place to a job that is due and has none.
+pub fn give_way() -> bool {
+    shared::give_way(process::my_database())
 }
 
 /// Whether the library was preloaded, so that jobs run on their schedule.

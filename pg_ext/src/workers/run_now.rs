@@ -21,8 +21,8 @@ fn run_job(job: &str) -> pgrx::composite_type!('static, "strata.job_runs") {
 fn run_and_wait(job: &str) -> Result<PgHeapTuple<'static, AllocatedByRust>> {
     let kind = parse(job)?;
     check_transaction()?;
-    let mailbox = Mailbox::create();
-    let order = Order { kind, run_id: 0, mailbox: mailbox.handle() };
+    let mailbox = Mailbox::create().ok_or_else(no_shared_memory)?;
+    let order = Order { kind, run_id: 0, mailbox: mailbox.handle(), ticket: 0 };
     let worker = order.start().ok_or_else(|| no_worker_slot().into_failure())?;
     wait(CancelOnDrop(worker));
     match mailbox.read() {
@@ -170,6 +170,14 @@ fn busy(kind: JobKind) -> Failure {
         format!("job \"{kind}\" is running already"),
     )
     .hint("SELECT * FROM strata.job_runs WHERE finished_at IS NULL shows the run; try again when it has ended, or cancel it with pg_cancel_backend(pid).")
+}
+
+fn no_shared_memory() -> Failure {
+    Failure::new(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+        "the server has no dynamic shared memory segment left",
+    )
+    .hint("Try again when fewer parallel queries and runs are under way, or raise max_connections; it takes a restart of the server.")
 }
 
 fn not_installed() -> Failure {

@@ -106,7 +106,7 @@ pub enum Begun {
 /// running, or records one if there is none (`run_id` 0).
 pub fn begin(kind: JobKind, run_id: i64) -> Result<Begun, JobError> {
     let job_id = job_id(kind)?;
-    if !JobLock::of(job_id)?.try_for_process() {
+    if !JobLock::of(job_id)?.try_to_lead() {
         return Ok(Begun::Busy);
     }
     if run_id == 0 {
@@ -119,6 +119,22 @@ pub fn begin(kind: JobKind, run_id: i64) -> Result<Begun, JobError> {
         client.update(sql, None, &[run_id.into(), process::my_pid().into()]).map(|rows| rows.len())
     })?;
     Ok(if marked == 1 { Begun::Run(run_id) } else { Begun::GivenUp })
+}
+
+/// Makes this process a part of a run that another one leads; false if that run has ended.
+///
+/// Whoever begins the next run marks this one as finished before anybody can take part again, so a row that says `running`
+/// while the lock is held is of a run that no other has followed.
+pub fn take_part(kind: JobKind, run_id: i64) -> Result<bool, JobError> {
+    if !JobLock::of(job_id(kind)?)?.try_to_take_part() {
+        return Ok(false);
+    }
+    // `update`, because the snapshot of a `select` is that of the transaction, which is older than the lock
+    let running = Spi::connect_mut(|client| {
+        let sql = "SELECT EXISTS (SELECT FROM strata.job_runs WHERE run_id = $1 AND status = 'running')";
+        client.update(sql, Some(1), &[run_id.into()])?.first().get_one::<bool>()
+    })?;
+    Ok(running == Some(true))
 }
 
 /// Records the end of a run, and when its job is due next. Does nothing if the end is recorded.

@@ -7,7 +7,7 @@ use super::outcome::JobError;
 use super::process;
 use super::runs::{self, End, Job};
 use super::settings;
-use super::shared::{self, Verdict};
+use super::shared::{self, Place, Verdict};
 use super::spawn::{Spawned, Spec, spawn};
 use super::transaction::{caught, transaction};
 use super::worker::Order;
@@ -61,6 +61,8 @@ struct Child {
     job_id: i32,
     run_id: i64,
     process: Spawned,
+    /// Its place, as long as the process has not come up to hold it.
+    _place: Place,
 }
 
 struct Scheduler {
@@ -128,12 +130,9 @@ impl Scheduler {
             }
         }
         if settings::scheduler_enabled() {
-            let places = settings::max_workers().saturating_sub(self.children.len());
-            for job_id in to_start(&waiting, runs::now(), places) {
-                if let Some(job) = jobs.iter().find(|job| job.id == job_id) {
-                    self.start(job)?;
-                }
-            }
+            self.start_due(&jobs, &to_start(&waiting, runs::now()))?;
+        } else {
+            shared::set_waiting(self.database, 0);
         }
         Ok(Some(until_next(&waiting, runs::now(), LONGEST_SLEEP)))
     }
@@ -182,13 +181,27 @@ impl Scheduler {
         Ok(())
     }
 
-    fn start(&mut self, job: &Job) -> Result<(), JobError> {
+    /// Starts the jobs for which there is a place. Runs that took places for their parts learn of the others, and give way.
+    fn start_due(&mut self, jobs: &[Job], due: &[i32]) -> Result<(), JobError> {
+        let mut waiting = due.len();
+        for job_id in due {
+            let Some(place) = shared::take_places(self.database, 1, settings::max_workers()).pop() else { break };
+            waiting -= 1;
+            if let Some(job) = jobs.iter().find(|job| job.id == *job_id) {
+                self.start(job, place)?;
+            }
+        }
+        shared::set_waiting(self.database, waiting);
+        Ok(())
+    }
+
+    fn start(&mut self, job: &Job, place: Place) -> Result<(), JobError> {
         let recorded = transaction("record a run", || runs::record_starting(job))?;
         let Some(run_id) = recorded else {
             return Ok(());
         };
-        match (Order { kind: job.kind, run_id, mailbox: 0 }).start() {
-            Some(process) => self.children.push(Child { job_id: job.id, run_id, process }),
+        match (Order { kind: job.kind, run_id, mailbox: 0, ticket: place.ticket() }).start() {
+            Some(process) => self.children.push(Child { job_id: job.id, run_id, process, _place: place }),
             None => transaction("record a run", || runs::finish(run_id, &End::Failed(no_worker_slot())))?,
         }
         Ok(())

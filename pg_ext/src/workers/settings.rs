@@ -1,5 +1,6 @@
 //! The settings of launcher, schedulers and workers.
 
+use super::shared::MAX_PLACES;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 use std::time::Duration;
 
@@ -21,11 +22,11 @@ pub fn define_gucs() {
     );
     GucRegistry::define_int_guc(
         c"strata.max_workers",
-        c"Most scheduled runs at the same time in one database.",
-        c"Each takes a slot of max_worker_processes. Of the five jobs, the default lets four run side by side.",
+        c"Most processes that work on scheduled runs at the same time in one database.",
+        c"Each takes a slot of max_worker_processes. A job that can share out its sources uses the places that no other job needs, so the default keeps four processors busy, or lets four jobs run side by side.",
         &MAX_WORKERS,
         1,
-        16,
+        MAX_PLACES as i32,
         GucContext::Sighup,
         GucFlags::default(),
     );

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Databases that can have a scheduler at a time.
 pub const MAX_SCHEDULERS: usize = 64;
 const MAX_WORKERS: usize = 256;
+/// The bound of `strata.max_workers`.
+pub const MAX_PLACES: usize = 16;
 const MAX_HOLDS: usize = 16;
 const MAX_WAKES: usize = 32;
 
@@ -34,11 +36,31 @@ pub struct Slot {
     pub database: pg_sys::Oid,
     pub pid: i32,
     pub verdict: Verdict,
+    /// Jobs that are due and found no place.
+    waiting: u32,
 }
 
-/// A process by its database: a running worker, or a session that holds the database.
+/// A process that works on a run, from when a place was taken for it until it ends.
 #[derive(Clone, Copy, Default)]
-struct Entry {
+struct Worker {
+    database: pg_sys::Oid,
+    /// 0 while the process has not come up.
+    pid: i32,
+    /// Number of its place; 0 for one that takes none: the worker of a session.
+    ticket: u32,
+    /// Who took the place.
+    parent: i32,
+}
+
+impl Worker {
+    fn is_free(&self) -> bool {
+        self.pid == 0 && self.ticket == 0
+    }
+}
+
+/// A session that holds a database.
+#[derive(Clone, Copy, Default)]
+struct Hold {
     database: pg_sys::Oid,
     pid: i32,
 }
@@ -47,8 +69,9 @@ struct Entry {
 struct Board {
     launcher: i32,
     slots: [Slot; MAX_SCHEDULERS],
-    workers: [Entry; MAX_WORKERS],
-    holds: [Entry; MAX_HOLDS],
+    workers: [Worker; MAX_WORKERS],
+    last_ticket: u32,
+    holds: [Hold; MAX_HOLDS],
     wakes: [pg_sys::Oid; MAX_WAKES],
     wake_all: bool,
 }
@@ -58,8 +81,9 @@ impl Default for Board {
         Self {
             launcher: 0,
             slots: [Slot::default(); MAX_SCHEDULERS],
-            workers: [Entry::default(); MAX_WORKERS],
-            holds: [Entry::default(); MAX_HOLDS],
+            workers: [Worker::default(); MAX_WORKERS],
+            last_ticket: 0,
+            holds: [Hold::default(); MAX_HOLDS],
             wakes: [pg_sys::Oid::INVALID; MAX_WAKES],
             wake_all: false,
         }
@@ -90,16 +114,30 @@ impl Board {
     fn slot(&mut self, database: pg_sys::Oid) -> Option<&mut Slot> {
         self.slots.iter_mut().find(|slot| slot.database == database)
     }
-}
 
-/// Puts the entry into a free place of the table; false if there is none.
-fn put(table: &mut [Entry], entry: Entry) -> bool {
-    let free = table.iter_mut().find(|place| place.pid == 0);
-    free.map(|place| *place = entry).is_some()
-}
+    fn new_ticket(&mut self) -> u32 {
+        self.last_ticket = self.last_ticket.checked_add(1).unwrap_or(1);
+        self.last_ticket
+    }
 
-fn forget(table: &mut [Entry], pid: i32) {
-    table.iter_mut().filter(|place| place.pid == pid).for_each(|place| *place = Entry::default());
+    fn places_taken(&self, database: pg_sys::Oid) -> usize {
+        self.workers.iter().filter(|worker| worker.ticket != 0 && worker.database == database).count()
+    }
+
+    /// Lists a worker; false if the table is full.
+    fn enlist(&mut self, worker: Worker) -> bool {
+        let free = self.workers.iter_mut().find(|place| place.is_free());
+        free.map(|place| *place = worker).is_some()
+    }
+
+    fn strike_off(&mut self, whom: impl Fn(&Worker) -> bool) {
+        self.workers.iter_mut().filter(|worker| whom(worker)).for_each(|worker| *worker = Worker::default());
+    }
+
+    /// Takes a process off that ends, and the places it took for processes that have not come up: those find themselves one.
+    fn strike_off_process(&mut self, pid: i32) {
+        self.strike_off(|worker| worker.pid == pid || (worker.pid == 0 && worker.parent == pid));
+    }
 }
 
 // ------------------------------------------------------------------ launcher
@@ -193,7 +231,9 @@ unsafe extern "C-unwind" fn scheduler_gone(_code: i32, _arg: pg_sys::Datum) {
     with(|board| {
         if let Some(slot) = board.slots.iter_mut().find(|slot| slot.pid == pid) {
             slot.pid = 0;
+            slot.waiting = 0;
         }
+        board.strike_off_process(pid);
     });
     wake_launcher();
 }
@@ -208,12 +248,77 @@ pub fn set_verdict(database: pg_sys::Oid, verdict: Verdict) {
     wake_launcher();
 }
 
+/// Says how many jobs are due and found no place.
+pub fn set_waiting(database: pg_sys::Oid, jobs: usize) {
+    with(|board| {
+        if let Some(slot) = board.slot(database) {
+            slot.waiting = u32::try_from(jobs).unwrap_or(u32::MAX);
+        }
+    });
+}
+
 // -------------------------------------------------------------------- worker
 
-/// Lists the calling process as a worker of the database, until it exits.
-pub fn register_worker(database: pg_sys::Oid) {
+/// A place for a process among the `strata.max_workers` of its database. The process keeps it until it ends; dropped before
+/// the process has come up, it is free again.
+pub struct Place {
+    ticket: u32,
+}
+
+impl Place {
+    /// What the process has to know to find it.
+    pub fn ticket(&self) -> u32 {
+        self.ticket
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let ticket = self.ticket;
+        with(|board| board.strike_off(|worker| worker.pid == 0 && worker.ticket == ticket && ticket != 0));
+    }
+}
+
+/// Takes places in a database that has `limit` of them: as many as are free, at most `wanted`. A worker takes them beside
+/// itself, so it has one of them from then on.
+///
+/// Where there is no shared memory, all but the caller's own are taken for free.
+pub fn take_places(database: pg_sys::Oid, wanted: usize, limit: usize) -> Vec<Place> {
+    let parent = process::my_pid();
+    let mut tickets = [0; MAX_PLACES];
+    let taken = with(|board| {
+        let me = board.workers.iter().position(|worker| worker.pid == parent);
+        let uncounted = me.filter(|&me| board.workers[me].ticket == 0);
+        let free = limit.saturating_sub(board.places_taken(database) + usize::from(uncounted.is_some()));
+        let mut taken = 0;
+        for ticket in tickets.iter_mut().take(wanted.min(free)) {
+            *ticket = board.new_ticket();
+            if !board.enlist(Worker { database, pid: 0, ticket: *ticket, parent }) {
+                break;
+            }
+            taken += 1;
+        }
+        if let Some(me) = uncounted.filter(|_| taken > 0) {
+            board.workers[me].ticket = board.new_ticket();
+        }
+        taken
+    });
+    let taken = taken.unwrap_or_else(|| wanted.min(limit.saturating_sub(1)).min(MAX_PLACES));
+    tickets[..taken].iter().map(|&ticket| Place { ticket }).collect()
+}
+
+/// Lists the calling process as a worker of the database until it exits, in the place that was taken for it.
+pub fn register_worker(database: pg_sys::Oid, ticket: u32) {
     let pid = process::my_pid();
-    with(|board| put(&mut board.workers, Entry { database, pid }));
+    with(|board| {
+        let place = board.workers.iter_mut().find(|worker| ticket != 0 && worker.ticket == ticket && worker.pid == 0);
+        match place {
+            Some(place) => place.pid = pid,
+            None => {
+                board.enlist(Worker { database, pid, ticket, parent: 0 });
+            }
+        }
+    });
     process::at_exit(worker_gone);
 }
 
@@ -221,12 +326,21 @@ pub fn register_worker(database: pg_sys::Oid) {
 unsafe extern "C-unwind" fn worker_gone(_code: i32, _arg: pg_sys::Datum) {
     let pid = process::my_pid();
     let scheduler = with(|board| {
-        let entry = board.workers.iter().find(|entry| entry.pid == pid).copied();
-        forget(&mut board.workers, pid);
-        entry.and_then(|entry| board.slot(entry.database)).map(|slot| slot.pid)
+        let worker = board.workers.iter().find(|worker| worker.pid == pid).copied();
+        board.strike_off_process(pid);
+        worker.and_then(|worker| board.slot(worker.database)).map(|slot| slot.pid)
     });
     // A run that another session started may have kept the scheduler from starting the same job.
     process::wake(scheduler.flatten().unwrap_or(0));
+}
+
+/// Whether the calling process shall leave its place to a job that is due and has none: true once for each such job.
+pub fn give_way(database: pg_sys::Oid) -> bool {
+    let asked = with(|board| {
+        let slot = board.slot(database).filter(|slot| slot.waiting > 0);
+        slot.map(|slot| slot.waiting -= 1).is_some()
+    });
+    asked.unwrap_or(false)
 }
 
 // ------------------------------------------------------------------ sessions
@@ -253,20 +367,25 @@ pub fn wake_launcher() {
 /// Keeps the launcher out of the database until `release_holds`; false if too many are held.
 pub fn hold(database: pg_sys::Oid) -> bool {
     let pid = process::my_pid();
-    with(|board| put(&mut board.holds, Entry { database, pid })).unwrap_or(true)
+    let held = with(|board| {
+        let free = board.holds.iter_mut().find(|hold| hold.pid == 0);
+        free.map(|place| *place = Hold { database, pid }).is_some()
+    });
+    held.unwrap_or(true)
 }
 
 /// Ends the holds of the calling process.
 pub fn release_holds() {
     let pid = process::my_pid();
-    with(|board| forget(&mut board.holds, pid));
+    with(|board| board.holds.iter_mut().filter(|hold| hold.pid == pid).for_each(|hold| *hold = Hold::default()));
     wake_launcher();
 }
 
 /// Whether a scheduler is registered for the database, or a worker runs in it.
 pub fn in_use(database: pg_sys::Oid) -> bool {
     let used = with(|board| {
-        board.slot(database).is_some() || board.workers.iter().any(|entry| entry.pid != 0 && entry.database == database)
+        board.slot(database).is_some()
+            || board.workers.iter().any(|worker| worker.pid != 0 && worker.database == database)
     });
     used.unwrap_or(false)
 }
@@ -276,6 +395,6 @@ pub fn processes_of(database: pg_sys::Oid) -> Vec<i32> {
     let Some((slot, workers)) = with(|board| (board.slot(database).map_or(0, |slot| slot.pid), board.workers)) else {
         return Vec::new();
     };
-    let workers = workers.into_iter().filter(|entry| entry.database == database);
-    workers.map(|entry| entry.pid).chain([slot]).filter(|pid| *pid != 0).collect()
+    let workers = workers.into_iter().filter(|worker| worker.database == database);
+    workers.map(|worker| worker.pid).chain([slot]).filter(|pid| *pid != 0).collect()
 }

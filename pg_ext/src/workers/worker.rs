@@ -22,11 +22,13 @@ pub struct Order {
     pub run_id: i64,
     /// Handle of the mailbox of the session that waits; 0: nobody waits.
     pub mailbox: u32,
+    /// The place that was taken for the process; 0: none.
+    pub ticket: u32,
 }
 
 impl Order {
     fn to_text(self) -> String {
-        format!("{} {} {}", self.kind, self.run_id, self.mailbox)
+        format!("{} {} {} {}", self.kind, self.run_id, self.mailbox, self.ticket)
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -35,6 +37,7 @@ impl Order {
             kind: words.next()?.parse().ok()?,
             run_id: words.next()?.parse().ok()?,
             mailbox: words.next()?.parse().ok()?,
+            ticket: words.next()?.parse().ok()?,
         })
     }
 
@@ -58,13 +61,13 @@ fn title(kind: JobKind) -> String {
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn strata_worker_main(database: pg_sys::Datum) {
     let database = pg_sys::Oid::from(database.value() as u32);
-    shared::register_worker(database);
-    process::handle_signals();
     let Some(order) = Order::parse(BackgroundWorker::get_extra()) else {
         error!("a Strata worker was started without an order");
     };
+    shared::register_worker(database, order.ticket);
+    process::handle_signals();
     process::connect(Some(database));
-    pin_settings(order.kind);
+    pin_settings(&title(order.kind));
     let mailbox = (order.mailbox != 0).then(|| Mailbox::attach(order.mailbox));
     match mailbox {
         // The session that asked for the run is gone.
@@ -75,8 +78,8 @@ pub extern "C-unwind" fn strata_worker_main(database: pg_sys::Datum) {
 }
 
 /// A job must not depend on what somebody set for the database or for the superuser.
-fn pin_settings(kind: JobKind) {
-    let title = CString::new(title(kind)).unwrap_or_default();
+pub fn pin_settings(title: &str) {
+    let title = CString::new(title).unwrap_or_default();
     process::pin(c"application_name", &title);
     process::pin(c"search_path", c"pg_catalog, pg_temp");
     process::pin(c"session_replication_role", c"origin");
@@ -172,7 +175,7 @@ mod tests {
     #[test]
     fn an_order_survives_its_way_as_text() {
         for kind in JobKind::ALL {
-            let order = Order { kind, run_id: i64::MAX, mailbox: u32::MAX };
+            let order = Order { kind, run_id: i64::MAX, mailbox: u32::MAX, ticket: u32::MAX };
             assert_eq!(Order::parse(&order.to_text()), Some(order));
             // PostgreSQL hands over at most 127 bytes, and 95 of a title
             assert!(order.to_text().len() < 96 && title(kind).len() < 96);
@@ -181,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_is_no_order_is_refused() {
-        for text in ["", "flush", "flush 1", "flush one 0", "bogus 1 0"] {
+        for text in ["", "flush", "flush 1 2", "flush one 0 0", "bogus 1 0 0"] {
             assert_eq!(Order::parse(text), None);
         }
     }

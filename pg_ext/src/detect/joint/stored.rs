@@ -28,6 +28,8 @@ pub struct StoredModel {
     pub grid: Grid,
     /// Begin and end of the training.
     pub trained: (Micros, Micros),
+    /// Who had the job fit it anew.
+    pub refit_by: Option<String>,
     bytes: Vec<u8>,
 }
 
@@ -48,10 +50,13 @@ pub struct Request {
     pub grid: Grid,
     pub from: Micros,
     pub to: Micros,
+    /// Who has the job fit them anew.
+    pub refit_by: Option<String>,
 }
 
 const SELECT: &str =
-    "SELECT key, version, sensor_keys, measures, keys, options, step, hold, trained_from, trained_to, model
+    "SELECT key, version, sensor_keys, measures, keys, options, step, hold, trained_from, trained_to, model,
+        refit_by::text
     FROM strata.joint_models";
 
 impl StoredModel {
@@ -90,6 +95,7 @@ impl StoredModel {
             grid: Grid { step, hold: required::<i32>(row, 8)? as u32 },
             trained: (time(9)?, time(10)?),
             bytes: required(row, 11)?,
+            refit_by: row.get(12)?,
         })
     }
 
@@ -178,8 +184,8 @@ pub fn store(source: &Source, request: &Request, fitted: Vec<Fitted>, forget_oth
     for model in fitted {
         Spi::run_with_args(
             "INSERT INTO strata.joint_models (source_id, name, key, version, sensor_keys, measures, keys, options, step, hold,
-                                              trained_from, trained_to, trained_rows, model)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                                              trained_from, trained_to, trained_rows, model, refit_by)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::text::name)
              ON CONFLICT (name, key) DO UPDATE SET version = excluded.version, sensor_keys = excluded.sensor_keys,
                  trained_from = excluded.trained_from, trained_to = excluded.trained_to,
                  trained_rows = excluded.trained_rows, trained_at = excluded.trained_at, model = excluded.model",
@@ -198,6 +204,7 @@ pub fn store(source: &Source, request: &Request, fitted: Vec<Fitted>, forget_oth
                 timestamp(request.to).into(),
                 model.rows.into(),
                 model.bytes.into(),
+                request.refit_by.clone().into(),
             ],
         )?;
     }
@@ -206,4 +213,45 @@ pub fn store(source: &Source, request: &Request, fitted: Vec<Fitted>, forget_oth
 
 fn timestamp(time: Micros) -> TimestampWithTimeZone {
     pg_time::timestamptz(time)
+}
+
+/// Who has the job fit the models of a name anew; `None` also where there are none.
+pub fn refit_by(name: &str) -> Result<Option<String>> {
+    let _owner = AsUser::catalog_owner();
+    let sql = "SELECT (SELECT max(refit_by)::text FROM strata.joint_models WHERE name = $1)";
+    Ok(Spi::get_one_with_args(sql, &[name.into()])?)
+}
+
+/// Says who has the job fit the models of a name anew.
+pub fn set_refit_by(source: &Source, name: &str, who: Option<String>) -> Result<()> {
+    let _owner = AsUser::catalog_owner();
+    let sql = "UPDATE strata.joint_models SET refit_by = $3::text::name WHERE source_id = $1 AND name = $2";
+    Ok(Spi::run_with_args(sql, &[source.id.into(), name.into(), who.into()])?)
+}
+
+/// The names whose models are to be fitted anew, and who asked for it.
+///
+/// A run that failed is tried again soon; what it could fit waits for the next time of the schedule.
+pub fn names_to_refit() -> Result<Vec<(String, String)>> {
+    Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT name, max(refit_by)::text FROM strata.joint_models WHERE refit_by IS NOT NULL
+             GROUP BY name
+             HAVING max(trained_at) < coalesce(
+                 (SELECT min(r.started_at) FROM strata.job_runs r JOIN strata.jobs j ON j.name = r.job
+                  WHERE r.job = 'joint_refit' AND r.status IN ('failed', 'crashed')
+                    AND strata.next_run(j.schedule, r.started_at) > now()
+                    AND NOT EXISTS (SELECT FROM strata.job_runs s
+                                    WHERE s.job = r.job AND s.status = 'succeeded' AND s.run_id > r.run_id)),
+                 'infinity')
+             ORDER BY name",
+            None,
+            &[],
+        )?;
+        let mut names = Vec::new();
+        for row in rows {
+            names.extend(row.get::<String>(1)?.zip(row.get::<String>(2)?));
+        }
+        Ok(names)
+    })
 }

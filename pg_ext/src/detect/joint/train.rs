@@ -1,10 +1,11 @@
-//! `strata.train_joint` and `strata.refit_joint`: models that detection uses by name.
+//! `strata.train_joint`: models that detection uses by name.
 
 use super::fit::Rows;
 use super::flow::{By, Judge, Plan, not_judged};
 use super::options;
+use super::refit::caller_if;
 use super::sensors::Sensors;
-use super::stored::{Fitted, Request, StoredModel, check_rights, source_of, store};
+use super::stored::{self, Fitted, Request, check_rights, store};
 use crate::detect::readings::Readings;
 use crate::detect::setting::invalid;
 use crate::failure::{OrRaise, Result};
@@ -20,13 +21,13 @@ use series::time::Micros;
 #[pg_guard]
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn strata_train_joint(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: the SQL declaration in detection.sql has these ten arguments.
+    // SAFETY: the SQL declaration in detection.sql has these eleven arguments.
     unsafe { train_call(fcinfo).or_raise().into_datum().expect("a number is not NULL") }
 }
 
 /// # Safety
 /// `fcinfo` is what PostgreSQL passed to a function with the arguments relation, name, from, to, keys, measures, by, options,
-/// step, hold.
+/// step, hold, refit.
 unsafe fn train_call(fcinfo: pg_sys::FunctionCallInfo) -> Result<i32> {
     // SAFETY: as promised by the caller.
     unsafe {
@@ -38,6 +39,10 @@ unsafe fn train_call(fcinfo: pg_sys::FunctionCallInfo) -> Result<i32> {
         let by = argument::<String>(fcinfo, 6).map_or(Ok(By::Key), |by| By::parse(&by))?;
         let step = argument::<Interval>(fcinfo, 8);
         let plan = Plan::new(by, step.as_ref(), argument(fcinfo, 9).unwrap_or(0))?;
+        let refit_by = match argument::<bool>(fcinfo, 10) {
+            Some(refit) => caller_if(refit)?,
+            None => stored::refit_by(&name)?,
+        };
         let request = Request {
             name,
             measures: checked_measures(&source, argument(fcinfo, 5))?,
@@ -46,46 +51,18 @@ unsafe fn train_call(fcinfo: pg_sys::FunctionCallInfo) -> Result<i32> {
             grid: plan.grid,
             from: pg_time::from_bound(from),
             to: pg_time::from_bound(to),
+            refit_by,
         };
         let fitted = train(&source, &request, &plan)?;
         store(&source, &request, fitted, true)
     }
 }
 
-#[pg_guard]
-#[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn strata_refit_joint(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: the SQL declaration in detection.sql has these two arguments and is strict.
-    let (name, to) = unsafe { (argument::<String>(fcinfo, 0), argument::<TimestampWithTimeZone>(fcinfo, 1)) };
-    match (name, to) {
-        (Some(name), Some(to)) => refit(name, to).or_raise().into_datum().expect("a number is not NULL"),
-        _ => pg_sys::Datum::from(0),
-    }
-}
-
-/// Trains the models of a name anew on a time of the same length that ends at `to`. A key whose rows do not allow it keeps
-/// the model it has.
-fn refit(name: String, to: TimestampWithTimeZone) -> Result<i32> {
-    let source = source_of(&name)?;
-    let models = StoredModel::all(&source, &name)?;
-    let model = models.into_iter().max_by_key(|model| model.version).expect("a name has a model");
-    let plan = Plan { by: model.by(), grid: model.grid };
-    let (began, ended) = model.trained;
-    let to = pg_time::from_bound(to);
-    let request = Request {
-        name,
-        measures: checked_measures(&source, Some(model.measures))?,
-        asked_keys: model.asked_keys,
-        options: model.options,
-        grid: model.grid,
-        from: to.saturating_sub(ended - began).max(pg_time::MIN_TIME),
-        to,
-    };
-    let fitted = train(&source, &request, &plan)?;
-    store(&source, &request, fitted, false)
-}
-
-fn train(source: &Source, request: &Request, plan: &Plan) -> Result<Vec<Fitted>> {
+/// Fits models to the rows that the caller may read.
+///
+/// # Errors
+/// `22023` where no key has enough rows, and those of `strata.rows`.
+pub fn train(source: &Source, request: &Request, plan: &Plan) -> Result<Vec<Fitted>> {
     check_rights(source)?;
     let settings = options::settings(Some(&request.options.0))?;
     let range = (pg_time::timestamptz(request.from), pg_time::timestamptz(request.to));
@@ -132,4 +109,3 @@ impl Judge for Training {
 }
 
 crate::v1_function!(pg_finfo_strata_train_joint);
-crate::v1_function!(pg_finfo_strata_refit_joint);

@@ -85,6 +85,22 @@ impl Detector {
         self.replay_from.is_some() || self.method == Method::Gap
     }
 
+    /// The sources of detectors of which this is true.
+    pub fn sources_with_work_of_its_own() -> Result<Vec<i32>> {
+        Spi::connect(|client| {
+            let rows = client.select(
+                "SELECT DISTINCT source_id FROM strata.detectors WHERE enabled AND (replay_from IS NOT NULL OR method = $1)",
+                None,
+                &[Method::Gap.name().into()],
+            )?;
+            let mut sources = Vec::new();
+            for row in rows {
+                sources.extend(row.get::<i32>(1)?);
+            }
+            Ok(sources)
+        })
+    }
+
     pub fn measure<'a>(&self, source: &'a Source) -> &'a str {
         &source.measures[self.measure]
     }

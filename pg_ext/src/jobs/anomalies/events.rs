@@ -92,11 +92,12 @@ fn end(ids: Vec<i64>) -> Result<()> {
     )?)
 }
 
-/// Events that last, of detectors that are none any more.
+/// Ends the events that last, of detectors that are none any more, and says why they do.
 pub fn end_unwatched(source: &Source, detectors: &[Detector]) -> Result<()> {
     let (measures, methods) = states::names(source, detectors);
     Ok(Spi::run_with_args(
-        "UPDATE strata.anomaly_events e SET ended_at = coalesce(last_at, peak_at)
+        "UPDATE strata.anomaly_events e
+         SET ended_at = coalesce(last_at, peak_at), explain = explain || '{\"ended\": \"detector removed\"}'
          WHERE source_id = $1 AND ended_at IS NULL
            AND NOT EXISTS (SELECT FROM unnest($2::text[], $3::text[]) AS d(measure, method)
                            WHERE d.measure = e.measure AND d.method = e.method)",
@@ -109,13 +110,23 @@ const COLUMNS: &str =
     "detector_version, severity, started_at, ended_at, last_at, peak_at, peak_score, peak_value, expected,
     lower, upper, explain";
 
+/// How severe a severity is, as SQL.
+fn rank(severity: &str) -> String {
+    format!("array_position('{{info,warning,critical}}'::text[], {severity})")
+}
+
+/// An event that was over and still is has nothing to tell, however severe it turns out to have been.
 fn update(id: i64, detector: &Detector, raised: &Raised) -> Result<()> {
     let mut values = values(detector, raised);
     values.push(id.into());
     Ok(Spi::run_with_args(
         &format!(
-            "UPDATE strata.anomaly_events SET ({COLUMNS}) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-             WHERE anomaly_id = $13"
+            "UPDATE strata.anomaly_events SET ({COLUMNS}) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12),
+                 notified_severity = CASE WHEN ended_at IS NOT NULL AND $4 IS NOT NULL AND {new} > {told}
+                                          THEN $2 ELSE notified_severity END
+             WHERE anomaly_id = $13",
+            new = rank("$2"),
+            told = rank("notified_severity"),
         ),
         &values,
     )?)
@@ -162,19 +173,28 @@ fn values<'a>(detector: &Detector, Raised { found, .. }: &'a Raised) -> Vec<pgrx
     ]
 }
 
-/// Tells of every event of a source that nobody was told of and that no maintenance window keeps back.
+/// Tells of every event of a source that nobody was told of, and of every one that is worse than was told and is not resolved;
+/// but not of what a maintenance window keeps back.
 pub fn announce(source: &Source) -> Result<()> {
-    Ok(Spi::run_with_args(
-        "WITH told AS (
-             UPDATE strata.anomaly_events SET notified_at = now()
-             WHERE anomaly_id IN (SELECT e.anomaly_id FROM strata.anomaly_events e JOIN strata.anomalies a USING (anomaly_id)
-                                  WHERE e.source_id = $1 AND e.notified_at IS NULL AND NOT a.suppressed)
-             RETURNING *)
-         SELECT count(pg_notify('strata_anomaly', jsonb_build_object(
-             'anomaly_id', anomaly_id, 'source', $2::text, 'key', key, 'measure', measure, 'method', method,
+    let sql = format!(
+        "WITH news AS (
+             SELECT e.anomaly_id, e.notified_severity AS previous
+             FROM strata.anomaly_events e JOIN strata.anomalies a USING (anomaly_id)
+             WHERE e.source_id = $1 AND NOT a.suppressed AND e.notified_severity IS DISTINCT FROM e.severity
+               AND (e.notified_severity IS NULL OR e.resolved_at IS NULL AND {now} > {told})),
+         told AS (
+             UPDATE strata.anomaly_events e SET notified_at = now(), notified_severity = e.severity
+             FROM news WHERE e.anomaly_id = news.anomaly_id
+             RETURNING e.*, news.previous)
+         SELECT count(pg_notify('strata_anomaly', (jsonb_build_object(
+             'anomaly_id', anomaly_id, 'change', CASE WHEN previous IS NULL THEN 'opened' ELSE 'worsened' END,
+             'source', $2::text, 'key', key, 'measure', measure, 'method', method,
              'severity', severity, 'started_at', started_at, 'ended_at', ended_at, 'score', peak_score,
-             'value', peak_value, 'why', explain ->> 'text')::text))
+             'value', peak_value, 'why', explain ->> 'text')
+             || jsonb_strip_nulls(jsonb_build_object('previous_severity', previous)))::text))
          FROM (SELECT * FROM told ORDER BY started_at, anomaly_id) t",
-        &[source.id.into(), source.name.as_str().into()],
-    )?)
+        now = rank("e.severity"),
+        told = rank("e.notified_severity"),
+    );
+    Ok(Spi::run_with_args(&sql, &[source.id.into(), source.name.as_str().into()])?)
 }
