@@ -1,23 +1,27 @@
 //! Asking for memory ahead of its use.
 //!
 //! Of thousands of series, the one that a command is about is in no cache. Waiting for one of its cache lines after the
-//! other costs more than all that is done with them; asked for together, they arrive together.
+//! other costs more than all that is done with them; asked for together, they arrive together, while something else is done.
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
 /// Asks for the memory of a slice, of which it reads nothing.
 #[inline]
-pub fn prefetch<T>(data: &[T]) {
-    let start = data.as_ptr().cast::<u8>();
-    for offset in (0..size_of_val(data)).step_by(LINE) {
-        prefetch_line(start.wrapping_add(offset));
+pub fn slice<T>(data: &[T]) {
+    bytes(data.as_ptr().cast(), size_of_val(data));
+}
+
+#[inline]
+fn bytes(start: *const u8, length: usize) {
+    for offset in (0..length).step_by(LINE) {
+        line(start.wrapping_add(offset));
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn prefetch_line(place: *const u8) {
+fn line(place: *const u8) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     // SAFETY: a hint to the processor: it neither reads nor faults, whatever the address.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) };
@@ -26,4 +30,4 @@ fn prefetch_line(place: *const u8) {
 /// Elsewhere the standard library has no such hint.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-fn prefetch_line(_: *const u8) {}
+fn line(_: *const u8) {}

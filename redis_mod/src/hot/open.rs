@@ -2,7 +2,7 @@
 //! place in memory.
 
 use super::read::Rows;
-use series::prefetch::prefetch;
+use series::prefetch;
 use series::time::Micros;
 
 const MISSING: u64 = f64::NAN.to_bits();
@@ -122,7 +122,7 @@ impl OpenRows {
 
     /// Asks for the memory of the newest rows.
     pub fn prefetch(&self) {
-        prefetch(&self.words[self.words.len().saturating_sub(PREFETCHED_ROWS * self.stride)..]);
+        prefetch::slice(&self.words[self.words.len().saturating_sub(PREFETCHED_ROWS * self.stride)..]);
     }
 
     /// Replaces `rows` by these rows with the picked measures.

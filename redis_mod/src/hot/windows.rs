@@ -3,7 +3,7 @@
 use super::Series;
 use super::read::Rows;
 use series::bytes::DecodeError;
-use series::prefetch::prefetch;
+use series::prefetch;
 use series::rolling::{Fit, Windows};
 use series::time::Micros;
 use std::cell::Cell;
@@ -29,7 +29,7 @@ impl Series {
     pub fn fold(&self, query: &WindowQuery<'_>, windows: &mut Windows) -> Result<(), DecodeError> {
         let WindowQuery { from, to, picks, .. } = *query;
         self.open.prefetch();
-        prefetch(&self.blocks[self.blocks.len().saturating_sub(1)..]);
+        prefetch::slice(&self.blocks[self.blocks.len().saturating_sub(1)..]);
         self.rollups.prefetch(picks);
         let fit = windows.fit();
         let (start, end) = match fit {

@@ -14,7 +14,7 @@ use super::{FINE, Needs, SLOTS};
 use crate::bucket::{Bucket, Point};
 use crate::bytes::{DecodeError, Reader, put_f64};
 use crate::codec::{column, packed};
-use crate::prefetch::prefetch;
+use crate::prefetch;
 use crate::sketch::DdSketch;
 use crate::time::Micros;
 
@@ -117,11 +117,11 @@ impl Hour {
 
     /// Asks for what [`Hour::fine`] reads of these measures.
     pub(super) fn prefetch(hours: &[Hour], picks: &[usize], needs: Needs) {
-        hours.iter().for_each(|hour| prefetch(&hour.data[..hour.data.len().min(2 + 4 * picks.len())]));
+        hours.iter().for_each(|hour| prefetch::slice(&hour.data[..hour.data.len().min(2 + 4 * picks.len())]));
         for hour in hours {
             for section in picks.iter().filter_map(|&measure| hour.section(measure)) {
                 let plain = if needs.extremes || needs.ends { usize::MAX } else { PLAIN };
-                prefetch(&section.bytes[..section.bytes.len().min(plain)]);
+                prefetch::slice(&section.bytes[..section.bytes.len().min(plain)]);
             }
         }
     }
@@ -129,7 +129,7 @@ impl Hour {
     /// Asks for a sketch. Most are no longer than that.
     pub(super) fn prefetch_sketch(&self, state: &State) {
         let at = state.sketch as usize;
-        prefetch(self.data.get(at..(at + 128).min(self.data.len())).unwrap_or_default());
+        prefetch::slice(self.data.get(at..(at + 128).min(self.data.len())).unwrap_or_default());
     }
 
     /// The first and the last value of a measure.

@@ -6,7 +6,7 @@ use super::open_hour::OpenHour;
 use super::{COARSE, Needs, Sketch};
 use crate::bucket::Bucket;
 use crate::bytes::DecodeError;
-use crate::prefetch::prefetch;
+use crate::prefetch;
 use crate::time::Micros;
 
 /// A packed hour with the state of each measure.
@@ -31,8 +31,8 @@ impl Hours {
 
     /// Asks for what every question reads first.
     pub(super) fn prefetch(&self, picks: &[usize]) {
-        prefetch(&self.packed);
-        picks.iter().filter_map(|&measure| self.states.get(measure)).for_each(|list| prefetch(list));
+        prefetch::slice(&self.packed);
+        picks.iter().filter_map(|&measure| self.states.get(measure)).for_each(|list| prefetch::slice(list));
     }
 
     /// Puts an hour in its place, instead of the one that is there.

@@ -4,7 +4,7 @@ use super::hour::Hour;
 use super::hours::Sealed;
 use super::{Change, FINE, SLOTS, Sketch};
 use crate::bucket::Bucket;
-use crate::prefetch::prefetch;
+use crate::prefetch;
 use crate::sketch::DdSketch;
 use crate::time::Micros;
 
@@ -35,9 +35,9 @@ impl OpenHour {
 
     /// Asks for what every question reads first.
     pub(super) fn prefetch(&self) {
-        prefetch(&self.totals);
-        prefetch(&self.sketches);
-        prefetch(&self.slots);
+        prefetch::slice(&self.totals);
+        prefetch::slice(&self.sketches);
+        prefetch::slice(&self.slots);
     }
 
     /// Adds rows of a bucket.
