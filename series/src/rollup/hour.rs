@@ -117,7 +117,8 @@ impl Hour {
 
     /// Asks for what [`Hour::fine`] reads of these measures.
     pub(super) fn prefetch(hours: &[Hour], picks: &[usize], needs: Needs) {
-        hours.iter().for_each(|hour| prefetch::slice(&hour.data[..hour.data.len().min(2 + 4 * picks.len())]));
+        // where the sections end: mostly within the first line
+        hours.iter().for_each(|hour| prefetch::slice(&hour.data[..1]));
         for hour in hours {
             for section in picks.iter().filter_map(|&measure| hour.section(measure)) {
                 let plain = if needs.extremes || needs.ends { usize::MAX } else { PLAIN };
