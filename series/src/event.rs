@@ -12,6 +12,7 @@ pub use settings::{EventSettings, EventSettingsError, Severity, SeverityError};
 
 use crate::bytes::{DecodeError, Reader, put_f64, put_f64s, put_text, put_varint, put_zigzag};
 use crate::detect::Reading;
+use crate::prefetch;
 use crate::time::Micros;
 
 const VERSION: u8 = 1;
@@ -81,7 +82,8 @@ pub struct EventFold {
     settings: EventSettings,
     /// Time of the newest reading.
     now: Micros,
-    open: Option<Event>,
+    /// Apart, since there rarely is one and it takes more than the rest.
+    open: Option<Box<Event>>,
 }
 
 impl EventFold {
@@ -96,11 +98,28 @@ impl EventFold {
 
     /// The event that is going on.
     pub fn open(&self) -> Option<&Event> {
-        self.open.as_ref()
+        self.open.as_deref()
+    }
+
+    /// Asks for the memory of the open event.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        if let Some(event) = &self.open {
+            prefetch::value(&**event);
+        }
     }
 
     /// Takes the next reading. A time before that of an earlier reading counts as no time passed.
+    #[inline]
     pub fn update(&mut self, time: Micros, value: f64, reading: &Reading) -> Changes {
+        if self.open.is_none() && !reading.is_anomaly {
+            self.now = self.now.max(time);
+            return Changes::default();
+        }
+        self.take(time, value, reading)
+    }
+
+    fn take(&mut self, time: Micros, value: f64, reading: &Reading) -> Changes {
         let mut changes = Changes { closed: self.advance(time), ..Changes::default() };
         match &mut self.open {
             Some(event) if reading.score >= self.settings.close => {
@@ -113,13 +132,13 @@ impl EventFold {
                 changes.touched = true;
             }
             None if reading.is_anomaly => {
-                self.open = Some(Event {
+                self.open = Some(Box::new(Event {
                     start: self.now,
                     last: self.now,
                     peak: Peak::of(time, value, reading),
                     alarms: 1,
                     severity: self.settings.severity(reading.score),
-                });
+                }));
                 changes.opened = true;
                 changes.touched = true;
             }
@@ -131,12 +150,16 @@ impl EventFold {
     /// Lets time pass without a reading; returns the event that ended by it.
     pub fn advance(&mut self, time: Micros) -> Option<Event> {
         self.now = self.now.max(time);
-        self.open.take_if(|event| self.now.saturating_sub(event.last) > self.settings.hold)
+        self.open.take_if(|event| self.now.saturating_sub(event.last) > self.settings.hold).map(|event| *event)
     }
 
     /// Ends the open event, if there is one: nothing more will come.
     pub fn finish(&mut self) -> Option<Event> {
-        self.open.take()
+        self.open.take().map(|event| *event)
+    }
+
+    pub fn heap_bytes(&self) -> usize {
+        self.open.as_ref().map_or(0, |event| size_of::<Event>() + event.peak.reason.capacity())
     }
 
     /// Version byte, settings, and the open event.
@@ -178,7 +201,7 @@ impl EventFold {
             EventFold::new(settings).map_err(|_| DecodeError::Invalid("the settings of events make no sense"))?;
         fold.now = reader.zigzag()?;
         if reader.bool()? {
-            fold.open = Some(restore_event(&settings, &mut reader)?);
+            fold.open = Some(Box::new(restore_event(&settings, &mut reader)?));
         }
         reader.finish()?;
         Ok(fold)

@@ -52,6 +52,7 @@ impl Series {
             None => self.last().is_none_or(|last| time > last),
         };
         if in_order {
+            self.watches.prefetch(time);
             self.turn_bucket(time)?;
             if self.open.len() >= OPEN_ROWS {
                 self.close()?;

@@ -27,7 +27,7 @@ pub struct Alarm {
 /// The watches of a series by measure, and the alarms that the table does not have.
 #[derive(Debug, Clone, Default)]
 pub struct Watches {
-    watches: Vec<Option<Box<Watch>>>,
+    watches: Vec<Option<Watch>>,
     alarms: Vec<Alarm>,
 }
 
@@ -48,7 +48,7 @@ impl Watches {
 
     /// Position and watch of each watched measure.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Watch)> {
-        self.watches.iter().enumerate().filter_map(|(measure, watch)| Some((measure, watch.as_deref()?)))
+        self.watches.iter().enumerate().filter_map(|(measure, watch)| Some((measure, watch.as_ref()?)))
     }
 
     pub fn alarms(&self) -> &[Alarm] {
@@ -65,7 +65,7 @@ impl Watches {
         if self.watches.len() <= measure {
             self.watches.resize_with(measure + 1, || None);
         }
-        self.watches[measure] = watch.map(Box::new);
+        self.watches[measure] = watch;
         while self.watches.last().is_some_and(Option::is_none) {
             self.watches.pop();
         }
@@ -88,9 +88,16 @@ impl Watches {
         self.alarms.retain(|alarm| alarm.measure != measure);
     }
 
+    /// Asks for the memory of all watches before the first is judged; see [`Watch::prefetch`].
+    #[inline]
+    pub fn prefetch(&self, time: Micros) {
+        self.watches.iter().flatten().for_each(|watch| watch.prefetch(time));
+    }
+
     /// Judges the values of a new sample; a measure that it lacks is missing.
     pub fn judge(&mut self, time: Micros, value_of: impl Fn(usize) -> f64) -> Judged {
         let mut judged = Judged::default();
+        self.watches.iter().flatten().for_each(Watch::prefetch_places);
         for measure in 0..self.watches.len() {
             self.judge_value(measure, time, value_of(measure), &mut judged);
         }
@@ -100,7 +107,7 @@ impl Watches {
     /// Judges one value.
     pub fn judge_value(&mut self, measure: usize, time: Micros, value: f64, judged: &mut Judged) {
         let Some(Some(watch)) = self.watches.get_mut(measure) else { return };
-        let (reading, changes) = watch.judge(time, value);
+        let (reading, changes) = watch.score(time, value);
         if !value.is_nan() {
             judged.score = Some(judged.score.map_or(reading.score, |score| score.max(reading.score)));
         }
@@ -122,8 +129,8 @@ impl Watches {
     }
 
     pub fn heap_bytes(&self) -> usize {
-        self.watches.capacity() * size_of::<Option<Box<Watch>>>()
-            + self.watches.iter().flatten().map(|watch| size_of::<Watch>() + watch.save().len()).sum::<usize>()
+        self.watches.capacity() * size_of::<Option<Watch>>()
+            + self.watches.iter().flatten().map(Watch::heap_bytes).sum::<usize>()
             + self.alarms.capacity() * size_of::<Alarm>()
     }
 }

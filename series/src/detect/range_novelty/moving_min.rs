@@ -1,66 +1,84 @@
 //! The minimum of the last K samples: what the series has kept up for that long.
 
 use crate::bytes::{DecodeError, Reader, put_f64, put_varint};
+use crate::prefetch;
 
 /// A monotonic queue: candidates for the minimum, oldest and smallest first. Amortised constant time.
+///
+/// In the order of C, so that those who ask for memory ahead find its ends at the front.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(super) struct MovingMin<const K: usize> {
-    value: [f64; K],
-    sample: [u64; K],
-    head: usize,
-    size: usize,
+    head: u32,
+    size: u32,
+    candidates: [Candidate; K],
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Candidate {
+    value: f64,
+    sample: u64,
 }
 
 impl<const K: usize> MovingMin<K> {
     pub(super) fn new() -> Self {
-        MovingMin { value: [0.0; K], sample: [0; K], head: 0, size: 0 }
+        MovingMin { head: 0, size: 0, candidates: [Candidate::default(); K] }
     }
 
-    fn place(&self, position: usize) -> usize {
-        let place = self.head + position;
+    fn place(&self, position: u32) -> usize {
+        let place = (self.head + position) as usize;
         if place >= K { place - K } else { place }
+    }
+
+    /// Asks for the memory of the ends of the queue, where a sample is compared and put.
+    #[inline]
+    pub(super) fn prefetch_ends(&self) {
+        for position in [0, self.size.saturating_sub(1), self.size] {
+            if let Some(candidate) = self.candidates.get(self.place(position)) {
+                prefetch::value(candidate);
+            }
+        }
     }
 
     /// Adds sample number `i` and returns the minimum of samples `i - K + 1 ..= i`.
     pub(super) fn push(&mut self, i: u64, x: f64) -> f64 {
-        while self.size > 0 && self.value[self.place(self.size - 1)] >= x {
+        while self.size > 0 && self.candidates[self.place(self.size - 1)].value >= x {
             self.size -= 1;
         }
-        if self.size > 0 && self.sample[self.head] + K as u64 <= i {
-            self.head = self.place(1);
+        if self.size > 0 && self.candidates[self.head as usize].sample + K as u64 <= i {
+            self.head = self.place(1) as u32;
             self.size -= 1;
         }
         let place = self.place(self.size);
-        self.value[place] = x;
-        self.sample[place] = i;
+        self.candidates[place] = Candidate { value: x, sample: i };
         self.size += 1;
-        self.value[self.head]
+        self.candidates[self.head as usize].value
     }
 
     /// The candidates from the oldest on, each with its age at the sample count `samples`.
     pub(super) fn save(&self, samples: u64, out: &mut Vec<u8>) {
-        put_varint(out, self.size as u64);
-        for place in (0..self.size).map(|position| self.place(position)) {
-            put_varint(out, samples - self.sample[place]);
-            put_f64(out, self.value[place]);
+        put_varint(out, u64::from(self.size));
+        for Candidate { value, sample } in (0..self.size).map(|position| self.candidates[self.place(position)]) {
+            put_varint(out, samples - sample);
+            put_f64(out, value);
         }
     }
 
     pub(super) fn restore(samples: u64, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut queue = MovingMin::new();
-        queue.size = reader.count(9)?;
-        if queue.size > K {
+        let size = reader.count(9)?;
+        if size > K {
             return Err(DecodeError::Invalid("a moving minimum has more candidates than its window"));
         }
-        for place in 0..queue.size {
+        queue.size = size as u32;
+        for candidate in &mut queue.candidates[..size] {
             let age = reader.varint()?;
             if age == 0 || age > K as u64 || age > samples {
                 return Err(DecodeError::Invalid("a candidate of a moving minimum lies outside its window"));
             }
-            queue.sample[place] = samples - age;
-            queue.value[place] = reader.finite()?;
+            *candidate = Candidate { sample: samples - age, value: reader.finite()? };
         }
-        if queue.sample[..queue.size].windows(2).any(|pair| pair[0] >= pair[1]) {
+        if queue.candidates[..size].windows(2).any(|pair| pair[0].sample >= pair[1].sample) {
             return Err(DecodeError::Invalid("the candidates of a moving minimum are not in order"));
         }
         Ok(queue)

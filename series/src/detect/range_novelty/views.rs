@@ -1,5 +1,7 @@
 //! The seven views of a series and their remembered ranges.
 
+use std::mem::offset_of;
+
 use super::moving_mean::MovingMean;
 use super::moving_min::MovingMin;
 use super::pattern::Pattern;
@@ -21,52 +23,86 @@ const STREAMS: [&str; 7] =
     ["level", "log_level", "sustained_short", "sustained_long", "seasonal", "predictability", "pattern"];
 const PATTERN: usize = 6;
 
+/// In the order of C: first what every sample needs as a whole, up to the ends of the long minimum, so that the memory can be
+/// asked for at once; then that of which a sample needs a place or two.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(super) struct Views {
     ranges: [Range; 7],
     streams: Streams,
 }
 
 #[derive(Debug, Clone)]
+#[repr(C)]
 struct Streams {
+    predictor: Predictor,
+    residual: MovingMean<SMOOTH>,
+    error: MovingMean<SMOOTH>,
     short: MovingMin<SHORT>,
+    pattern: Pattern,
     long: MovingMin<LONG>,
     seasonal: Seasonal,
-    residual: MovingMean<SMOOTH>,
-    predictor: Predictor,
-    error: MovingMean<SMOOTH>,
-    pattern: Pattern,
 }
 
 impl Streams {
-    /// Value of each stream at sample number `i`; `lx` is the signed logarithm of `x`.
-    fn push(&mut self, i: u64, slot: usize, x: f64, lx: f64) -> [f64; 7] {
+    /// Value of each stream at sample number `i`, whose share of all samples is 1 / (i + 1); `lx` is the signed logarithm of
+    /// `x`.
+    #[inline]
+    fn push(&mut self, i: u64, share: f64, slot: usize, x: f64, lx: f64) -> [f64; 7] {
         [
             x,
             lx,
             self.short.push(i, x),
             self.long.push(i, x),
-            self.residual.push(i, self.seasonal.push(i, slot, lx)),
-            self.error.push(i, self.predictor.push(i, lx)),
+            self.residual.push(i, self.seasonal.push(share, slot, lx)),
+            self.error.push(i, self.predictor.push(i, share, lx)),
             self.pattern.push(lx),
         ]
     }
 }
 
 impl Views {
+    /// Bytes from the front that every sample needs.
+    pub(super) const FRONT: usize = offset_of!(Views, streams.long) + 8;
+
+    /// Before the first sample.
+    pub(super) fn empty() -> Views {
+        Views {
+            ranges: [Range::new(0.0); 7],
+            streams: Streams {
+                predictor: Predictor::new(0.0),
+                residual: MovingMean::new(),
+                error: MovingMean::new(),
+                short: MovingMin::new(),
+                pattern: Pattern::new(),
+                long: MovingMin::new(),
+                seasonal: Seasonal::new(0.0),
+            },
+        }
+    }
+
     /// From the first sample.
-    pub(super) fn new(slot: usize, x: f64, lx: f64) -> Views {
-        let mut streams = Streams {
-            short: MovingMin::new(),
-            long: MovingMin::new(),
-            seasonal: Seasonal::new(lx),
-            residual: MovingMean::new(),
-            predictor: Predictor::new(lx),
-            error: MovingMean::new(),
-            pattern: Pattern::new(),
-        };
-        let ranges = streams.push(0, slot, x, lx).map(Range::new);
-        Views { ranges, streams }
+    pub(super) fn begin(&mut self, slot: usize, x: f64, lx: f64) {
+        self.streams.seasonal = Seasonal::new(lx);
+        self.streams.predictor = Predictor::new(lx);
+        self.ranges = self.streams.push(0, 1.0, slot, x, lx).map(Range::new);
+    }
+
+    /// Asks for the memory besides the front of which a sample of this slot needs places, as far as they are known without
+    /// looking into the front.
+    #[inline]
+    pub(super) fn prefetch_slot(&self, slot: usize) {
+        self.streams.seasonal.prefetch(slot);
+    }
+
+    /// Asks for the memory of the places that the front names.
+    #[inline]
+    pub(super) fn prefetch_ends(&self) {
+        self.streams.long.prefetch_ends();
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.streams.pattern.heap_bytes()
     }
 
     /// Signed logarithm of the value that the hour of day and kind of day let expect.
@@ -82,22 +118,22 @@ impl Views {
     /// Mean novelty over the streams of sample number `i` (from 1), and the stream that left its range furthest. Streams
     /// report from sample number `warm` on. Learns the sample.
     pub(super) fn judge(&mut self, i: u64, slot: usize, x: f64, lx: f64, warm: u64, keep: f64) -> (f64, Reason) {
-        let values = self.streams.push(i, slot, x, lx);
+        let share = 1.0 / (i + 1) as f64;
+        let values = self.streams.push(i, share, slot, x, lx);
         let mut total = 0.0;
-        let (mut greatest, mut furthest) = (0.0, 0);
-        let before = self.ranges;
+        let (mut greatest, mut furthest, mut before) = (0.0, 0, self.ranges[0]);
         for (stream, (range, &value)) in self.ranges.iter_mut().zip(&values).enumerate() {
             let needed = if stream == PATTERN { PATTERN_WARM_UP * warm } else { warm };
             if i >= needed {
                 let novelty = range.novelty(value);
                 total += novelty;
                 if novelty > greatest {
-                    (greatest, furthest) = (novelty, stream);
+                    (greatest, furthest, before) = (novelty, stream, *range);
                 }
             }
-            range.learn(i, value, keep);
+            range.learn(i, share, value, keep);
         }
-        let Range { lo, hi, .. } = before[furthest];
+        let Range { lo, hi, .. } = before;
         (total / STREAMS.len() as f64, Reason::new(STREAMS[furthest], values[furthest], lo, hi))
     }
 
@@ -116,19 +152,19 @@ impl Views {
     }
 
     pub(super) fn restore(samples: u64, reader: &mut Reader<'_>) -> Result<Views, DecodeError> {
-        let mut ranges = [Range::new(0.0); 7];
-        for range in &mut ranges {
+        let mut views = Views::empty();
+        for range in &mut views.ranges {
             *range = Range::restore(reader)?;
         }
-        let streams = Streams {
-            short: MovingMin::restore(samples, reader)?,
-            long: MovingMin::restore(samples, reader)?,
-            seasonal: Seasonal::restore(reader)?,
-            residual: MovingMean::restore(reader)?,
-            predictor: Predictor::restore(reader)?,
-            error: MovingMean::restore(reader)?,
-            pattern: Pattern::restore(reader)?,
-        };
-        Ok(Views { ranges, streams })
+        // the order of the bytes, which is not that in memory
+        let streams = &mut views.streams;
+        streams.short = MovingMin::restore(samples, reader)?;
+        streams.long = MovingMin::restore(samples, reader)?;
+        streams.seasonal = Seasonal::restore(reader)?;
+        streams.residual = MovingMean::restore(reader)?;
+        streams.predictor = Predictor::restore(reader)?;
+        streams.error = MovingMean::restore(reader)?;
+        streams.pattern = Pattern::restore(reader)?;
+        Ok(views)
     }
 }
