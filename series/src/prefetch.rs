@@ -8,10 +8,10 @@ const LINE: usize = 64;
 #[inline]
 pub(crate) fn front<T>(value: &T, length: usize) {
     let start = std::ptr::from_ref(value).cast::<i8>();
-    let Some(last) = length.min(size_of::<T>()).checked_sub(1) else { return };
-    for offset in (0..last).step_by(LINE).chain([last]) {
+    for offset in (0..length).step_by(LINE) {
         line(start.wrapping_add(offset));
     }
+    line(start.wrapping_add(length.saturating_sub(1)));
 }
 
 /// Asks for a whole value.

@@ -51,12 +51,6 @@ impl Watch {
         self.events.prefetch();
     }
 
-    /// The second step, once the first has had its time: what lies where the memory of the first says.
-    #[inline]
-    pub fn prefetch_places(&self) {
-        self.detector.prefetch_places();
-    }
-
     /// Bytes that it holds besides itself.
     pub fn heap_bytes(&self) -> usize {
         self.detector.heap_bytes() + self.events.heap_bytes()

@@ -97,7 +97,6 @@ impl Watches {
     /// Judges the values of a new sample; a measure that it lacks is missing.
     pub fn judge(&mut self, time: Micros, value_of: impl Fn(usize) -> f64) -> Judged {
         let mut judged = Judged::default();
-        self.watches.iter().flatten().for_each(Watch::prefetch_places);
         for measure in 0..self.watches.len() {
             self.judge_value(measure, time, value_of(measure), &mut judged);
         }

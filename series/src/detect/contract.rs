@@ -139,13 +139,10 @@ pub trait Detector: Sized {
         Ok(())
     }
 
-    /// Asks for the memory that a sample of this time needs, as far as its place is known without looking into it.
+    /// Asks for the memory that a sample of this time will need. Only a hint.
     fn prefetch(&self, _time: Micros) {
         prefetch::value(self);
     }
-
-    /// Asks for the memory whose place stands in what [`Detector::prefetch`] asked for.
-    fn prefetch_places(&self) {}
 
     /// Bytes that it holds besides itself.
     fn heap_bytes(&self) -> usize {

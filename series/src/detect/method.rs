@@ -171,12 +171,6 @@ impl AnyDetector {
         each!(self, detector => detector.prefetch(time));
     }
 
-    /// See [`Detector::prefetch_places`].
-    #[inline]
-    pub fn prefetch_places(&self) {
-        each!(self, detector => detector.prefetch_places());
-    }
-
     /// Bytes that it holds besides itself.
     pub fn heap_bytes(&self) -> usize {
         each!(self, detector => size_of_val(&**detector) + detector.heap_bytes())

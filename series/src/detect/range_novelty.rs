@@ -219,11 +219,7 @@ impl Detector for RangeNovelty {
 
     fn prefetch(&self, time: Micros) {
         prefetch::front(self, offset_of!(RangeNovelty, views) + Views::FRONT);
-        self.views.prefetch_slot(seasonal::slot(time));
-    }
-
-    fn prefetch_places(&self) {
-        self.views.prefetch_ends();
+        self.views.prefetch_places(seasonal::slot(time));
     }
 
     fn heap_bytes(&self) -> usize {

@@ -5,7 +5,8 @@ use crate::prefetch;
 
 /// A monotonic queue: candidates for the minimum, oldest and smallest first. Amortised constant time.
 ///
-/// In the order of C, so that those who ask for memory ahead find its ends at the front.
+/// In the order of C, and the candidates are moved to the front once that costs no more than what was done meanwhile: usually
+/// there are few, so that all of them lie in the first cache lines.
 #[derive(Debug, Clone)]
 #[repr(C)]
 pub(super) struct MovingMin<const K: usize> {
@@ -30,14 +31,10 @@ impl<const K: usize> MovingMin<K> {
         if place >= K { place - K } else { place }
     }
 
-    /// Asks for the memory of the ends of the queue, where a sample is compared and put.
+    /// Asks for the memory in which all candidates usually are.
     #[inline]
-    pub(super) fn prefetch_ends(&self) {
-        for position in [0, self.size.saturating_sub(1), self.size] {
-            if let Some(candidate) = self.candidates.get(self.place(position)) {
-                prefetch::value(candidate);
-            }
-        }
+    pub(super) fn prefetch(&self) {
+        prefetch::front(self, 192);
     }
 
     /// Adds sample number `i` and returns the minimum of samples `i - K + 1 ..= i`.
@@ -45,9 +42,16 @@ impl<const K: usize> MovingMin<K> {
         while self.size > 0 && self.candidates[self.place(self.size - 1)].value >= x {
             self.size -= 1;
         }
-        if self.size > 0 && self.candidates[self.head as usize].sample + K as u64 <= i {
+        if self.size == 0 {
+            self.head = 0;
+        } else if self.candidates[self.head as usize].sample + K as u64 <= i {
             self.head = self.place(1) as u32;
             self.size -= 1;
+            if self.head >= self.size && (self.head + self.size) as usize <= K {
+                let first = self.head as usize;
+                self.candidates.copy_within(first..first + self.size as usize, 0);
+                self.head = 0;
+            }
         }
         let place = self.place(self.size);
         self.candidates[place] = Candidate { value: x, sample: i };

@@ -1,5 +1,7 @@
 //! The usual level by hour of day and by weekday or weekend, and what a sample leaves of it.
 
+use std::mem::offset_of;
+
 use crate::bytes::{DecodeError, Reader, put_f64};
 use crate::prefetch;
 use crate::time::{Day, MICROS_PER_DAY, MICROS_PER_HOUR, Micros};
@@ -9,9 +11,10 @@ const SLOTS: usize = 48;
 const ALPHA: f64 = 0.1;
 
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(super) struct Seasonal {
-    slots: [Slot; SLOTS],
     overall: f64,
+    slots: [Slot; SLOTS],
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,11 +41,13 @@ impl Seasonal {
         if count > 0 { level } else { self.overall }
     }
 
-    /// Asks for the memory that a sample of this slot needs.
+    /// Bytes from the front that every sample needs; of the rest it needs its slot.
+    pub(super) const FRONT: usize = offset_of!(Seasonal, slots);
+
+    /// Asks for the memory of a slot.
     #[inline]
-    pub(super) fn prefetch(&self, slot: usize) {
+    pub(super) fn prefetch_slot(&self, slot: usize) {
         prefetch::value(&self.slots[slot]);
-        prefetch::value(&self.overall);
     }
 
     /// What a sample differs from its expected level; then learns it. `share` is its share of all samples so far.

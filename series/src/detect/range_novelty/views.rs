@@ -23,8 +23,8 @@ const STREAMS: [&str; 7] =
     ["level", "log_level", "sustained_short", "sustained_long", "seasonal", "predictability", "pattern"];
 const PATTERN: usize = 6;
 
-/// In the order of C: first what every sample needs as a whole, up to the ends of the long minimum, so that the memory can be
-/// asked for at once; then that of which a sample needs a place or two.
+/// In the order of C: first what every sample needs as a whole, then that of which a sample needs a few places, so that little
+/// memory has to come for a sample, from one page if possible.
 #[derive(Debug, Clone)]
 #[repr(C)]
 pub(super) struct Views {
@@ -40,8 +40,8 @@ struct Streams {
     error: MovingMean<SMOOTH>,
     short: MovingMin<SHORT>,
     pattern: Pattern,
-    long: MovingMin<LONG>,
     seasonal: Seasonal,
+    long: MovingMin<LONG>,
 }
 
 impl Streams {
@@ -63,7 +63,7 @@ impl Streams {
 
 impl Views {
     /// Bytes from the front that every sample needs.
-    pub(super) const FRONT: usize = offset_of!(Views, streams.long) + 8;
+    pub(super) const FRONT: usize = offset_of!(Views, streams.seasonal) + Seasonal::FRONT;
 
     /// Before the first sample.
     pub(super) fn empty() -> Views {
@@ -88,17 +88,11 @@ impl Views {
         self.ranges = self.streams.push(0, 1.0, slot, x, lx).map(Range::new);
     }
 
-    /// Asks for the memory besides the front of which a sample of this slot needs places, as far as they are known without
-    /// looking into the front.
+    /// Asks for the memory behind the front that a sample of this slot needs.
     #[inline]
-    pub(super) fn prefetch_slot(&self, slot: usize) {
-        self.streams.seasonal.prefetch(slot);
-    }
-
-    /// Asks for the memory of the places that the front names.
-    #[inline]
-    pub(super) fn prefetch_ends(&self) {
-        self.streams.long.prefetch_ends();
+    pub(super) fn prefetch_places(&self, slot: usize) {
+        self.streams.seasonal.prefetch_slot(slot);
+        self.streams.long.prefetch();
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
