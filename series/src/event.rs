@@ -12,7 +12,6 @@ pub use settings::{EventSettings, EventSettingsError, Severity, SeverityError};
 
 use crate::bytes::{DecodeError, Reader, put_f64, put_f64s, put_text, put_varint, put_zigzag};
 use crate::detect::Reading;
-use crate::prefetch;
 use crate::time::Micros;
 
 const VERSION: u8 = 1;
@@ -82,14 +81,16 @@ pub struct EventFold {
     settings: EventSettings,
     /// Time of the newest reading.
     now: Micros,
-    /// Apart, since there rarely is one and it takes more than the rest.
+    /// Apart, since it takes more than the rest and most readings leave it as it is.
     open: Option<Box<Event>>,
+    /// Time of the last reading that kept the open event open; without one, that of no reading.
+    last: Micros,
 }
 
 impl EventFold {
     pub fn new(settings: EventSettings) -> Result<EventFold, EventSettingsError> {
         settings.check()?;
-        Ok(EventFold { settings, now: Micros::MIN, open: None })
+        Ok(EventFold { settings, now: Micros::MIN, open: None, last: Micros::MIN })
     }
 
     pub fn settings(&self) -> &EventSettings {
@@ -101,29 +102,29 @@ impl EventFold {
         self.open.as_deref()
     }
 
-    /// Asks for the memory of the open event.
-    #[inline]
-    pub(crate) fn prefetch(&self) {
-        if let Some(event) = &self.open {
-            prefetch::value(&**event);
-        }
-    }
-
     /// Takes the next reading. A time before that of an earlier reading counts as no time passed.
     #[inline]
     pub fn update(&mut self, time: Micros, value: f64, reading: &Reading) -> Changes {
-        if self.open.is_none() && !reading.is_anomaly {
-            self.now = self.now.max(time);
+        self.now = self.now.max(time);
+        let line = if self.open.is_some() { self.settings.close } else { 1.0 };
+        if reading.score < line && !self.is_over() {
             return Changes::default();
         }
-        self.take(time, value, reading)
+        self.take_in(time, value, reading)
     }
 
-    fn take(&mut self, time: Micros, value: f64, reading: &Reading) -> Changes {
+    /// Whether an event is open that has not been kept open for too long.
+    #[inline]
+    fn is_over(&self) -> bool {
+        self.open.is_some() && self.now.saturating_sub(self.last) > self.settings.hold
+    }
+
+    fn take_in(&mut self, time: Micros, value: f64, reading: &Reading) -> Changes {
         let mut changes = Changes { closed: self.advance(time), ..Changes::default() };
         match &mut self.open {
             Some(event) if reading.score >= self.settings.close => {
                 event.last = self.now;
+                self.last = self.now;
                 event.alarms += u64::from(reading.is_anomaly);
                 if reading.score > event.peak.score {
                     event.peak = Peak::of(time, value, reading);
@@ -139,6 +140,7 @@ impl EventFold {
                     alarms: 1,
                     severity: self.settings.severity(reading.score),
                 }));
+                self.last = self.now;
                 changes.opened = true;
                 changes.touched = true;
             }
@@ -150,11 +152,12 @@ impl EventFold {
     /// Lets time pass without a reading; returns the event that ended by it.
     pub fn advance(&mut self, time: Micros) -> Option<Event> {
         self.now = self.now.max(time);
-        self.open.take_if(|event| self.now.saturating_sub(event.last) > self.settings.hold).map(|event| *event)
+        if self.is_over() { self.finish() } else { None }
     }
 
     /// Ends the open event, if there is one: nothing more will come.
     pub fn finish(&mut self) -> Option<Event> {
+        self.last = Micros::MIN;
         self.open.take().map(|event| *event)
     }
 
@@ -201,7 +204,9 @@ impl EventFold {
             EventFold::new(settings).map_err(|_| DecodeError::Invalid("the settings of events make no sense"))?;
         fold.now = reader.zigzag()?;
         if reader.bool()? {
-            fold.open = Some(Box::new(restore_event(&settings, &mut reader)?));
+            let event = restore_event(&settings, &mut reader)?;
+            fold.last = event.last;
+            fold.open = Some(Box::new(event));
         }
         reader.finish()?;
         Ok(fold)

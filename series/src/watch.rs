@@ -48,7 +48,6 @@ impl Watch {
     #[inline]
     pub fn prefetch(&self, time: Micros) {
         self.detector.prefetch(time);
-        self.events.prefetch();
     }
 
     /// Bytes that it holds besides itself.

@@ -2,8 +2,9 @@
 
 use super::alarm;
 use super::arguments::{Cursor, parse_time, parse_value, shown};
+use crate::api::Ctx;
+use crate::api::key::{self, SeriesMut};
 use crate::api::reply::time_text;
-use crate::api::{Ctx, key};
 use crate::config;
 use crate::events::has_replicas;
 use crate::failure::Failure;
@@ -60,10 +61,26 @@ pub struct Sample {
     as_given: bool,
 }
 
+/// Opens the series of a sample, if there is one, and asks for the memory that tells where its watches are.
+#[inline]
+pub fn open(ctx: Ctx, name: *mut RedisModuleString) -> Result<Option<SeriesMut>, Failure> {
+    let stored = key::write(ctx, name)?;
+    if let Some(stored) = &stored {
+        stored.series().watches().prefetch_list();
+    }
+    Ok(stored)
+}
+
 /// Writes the sample, making the series if there is none; alarms that it raises are published.
 #[inline]
-pub fn write(ctx: Ctx, name: *mut RedisModuleString, when: When, values: &[(&[u8], f64)]) -> Result<Sample, Failure> {
-    let Some(mut stored) = key::write(ctx, name)? else {
+pub fn write(
+    ctx: Ctx,
+    stored: Option<SeriesMut>,
+    name: *mut RedisModuleString,
+    when: When,
+    values: &[(&[u8], f64)],
+) -> Result<Sample, Failure> {
+    let Some(mut stored) = stored else {
         let mut series = Series::default();
         let (sample, _) = add(ctx, &mut series, when, values)?;
         key::create(ctx, name, series)?;

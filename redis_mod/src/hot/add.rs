@@ -41,6 +41,7 @@ impl Series {
         if !TIME_RANGE.contains(&time) {
             return Err(AddError::Time);
         }
+        self.watches.prefetch(time);
         let targets = self.targets(values)?;
         self.write(time, &targets)
     }
@@ -52,7 +53,6 @@ impl Series {
             None => self.last().is_none_or(|last| time > last),
         };
         if in_order {
-            self.watches.prefetch(time);
             self.turn_bucket(time)?;
             if self.open.len() >= OPEN_ROWS {
                 self.close()?;

@@ -2,6 +2,7 @@
 
 use super::Series;
 use series::bytes::DecodeError;
+use series::prefetch;
 use series::time::Micros;
 use series::watch::Watch;
 
@@ -88,7 +89,13 @@ impl Watches {
         self.alarms.retain(|alarm| alarm.measure != measure);
     }
 
-    /// Asks for the memory of all watches before the first is judged; see [`Watch::prefetch`].
+    /// Asks for the memory of the list of watches, which tells where their detectors are.
+    #[inline]
+    pub fn prefetch_list(&self) {
+        self.watches.iter().for_each(prefetch::value);
+    }
+
+    /// Asks for the memory of all detectors before the first is judged; see [`Watch::prefetch`].
     #[inline]
     pub fn prefetch(&self, time: Micros) {
         self.watches.iter().flatten().for_each(|watch| watch.prefetch(time));

@@ -3,10 +3,12 @@
 use crate::bytes::{DecodeError, Reader, put_f64, put_varint};
 use crate::prefetch;
 
+/// So many candidates there usually are at most.
+const FEW: usize = 8;
+
 /// A monotonic queue: candidates for the minimum, oldest and smallest first. Amortised constant time.
 ///
-/// In the order of C, and the candidates are moved to the front once that costs no more than what was done meanwhile: usually
-/// there are few, so that all of them lie in the first cache lines.
+/// In the order of C, and a few candidates lie at the front, so that they are in the first cache lines.
 #[derive(Debug, Clone)]
 #[repr(C)]
 pub(super) struct MovingMin<const K: usize> {
@@ -38,25 +40,59 @@ impl<const K: usize> MovingMin<K> {
     }
 
     /// Adds sample number `i` and returns the minimum of samples `i - K + 1 ..= i`.
+    #[inline]
     pub(super) fn push(&mut self, i: u64, x: f64) -> f64 {
-        while self.size > 0 && self.candidates[self.place(self.size - 1)].value >= x {
-            self.size -= 1;
-        }
-        if self.size == 0 {
-            self.head = 0;
-        } else if self.candidates[self.head as usize].sample + K as u64 <= i {
-            self.head = self.place(1) as u32;
-            self.size -= 1;
-            if self.head >= self.size && (self.head + self.size) as usize <= K {
-                let first = self.head as usize;
-                self.candidates.copy_within(first..first + self.size as usize, 0);
-                self.head = 0;
-            }
+        self.drop_from(x);
+        if self.size > 0 && self.candidates[self.head as usize].sample + K as u64 <= i {
+            self.drop_oldest();
         }
         let place = self.place(self.size);
         self.candidates[place] = Candidate { value: x, sample: i };
         self.size += 1;
         self.candidates[self.head as usize].value
+    }
+
+    /// Drops the candidates that are not below `x`. How many of a few these are is counted without a branch, since no
+    /// processor can foresee it.
+    #[inline]
+    fn drop_from(&mut self, x: f64) {
+        let size = self.size;
+        if size as usize <= FEW {
+            let few = self.candidates.iter().take(FEW).zip(0..);
+            self.size = few.map(|(candidate, place)| u32::from((place < size) & (candidate.value < x))).sum();
+        } else {
+            while self.size > 0 && self.candidates[self.place(self.size - 1)].value >= x {
+                self.size -= 1;
+            }
+            self.gather();
+        }
+    }
+
+    #[inline]
+    fn drop_oldest(&mut self) {
+        if self.size as usize <= FEW {
+            for place in 1..K.min(FEW) {
+                self.candidates[place - 1] = self.candidates[place];
+            }
+            self.size -= 1;
+        } else {
+            self.head = self.place(1) as u32;
+            self.size -= 1;
+            self.gather();
+        }
+    }
+
+    /// Moves the candidates to the front once they are a few.
+    fn gather(&mut self) {
+        let size = self.size as usize;
+        if size <= FEW {
+            let mut few = [Candidate::default(); FEW];
+            for (position, candidate) in (0..self.size).zip(&mut few) {
+                *candidate = self.candidates[self.place(position)];
+            }
+            self.candidates[..size].copy_from_slice(&few[..size]);
+            self.head = 0;
+        }
     }
 
     /// The candidates from the oldest on, each with its age at the sample count `samples`.
@@ -96,12 +132,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_equals_the_minimum_of_the_window(values in prop::collection::vec(-20_i32..20, 1..80)) {
-            let values: Vec<f64> = values.into_iter().map(f64::from).collect();
-            let mut queue = MovingMin::<6>::new();
+        fn it_equals_the_minimum_of_the_window(
+            values in prop::collection::vec(-20_i32..20, 1..200),
+            // rising values make many candidates
+            slope in 0_i32..5,
+        ) {
+            let values: Vec<f64> = values.into_iter().zip(0..).map(|(value, i)| f64::from(value + i * slope)).collect();
+            let (mut short, mut long) = (MovingMin::<6>::new(), MovingMin::<20>::new());
             for (i, &x) in values.iter().enumerate() {
-                let expected = values[i.saturating_sub(5)..=i].iter().copied().fold(f64::INFINITY, f64::min);
-                prop_assert_eq!(queue.push(i as u64, x), expected);
+                let least = |window: usize| values[(i + 1).saturating_sub(window)..=i].iter().copied().fold(f64::INFINITY, f64::min);
+                prop_assert_eq!(short.push(i as u64, x), least(6));
+                prop_assert_eq!(long.push(i as u64, x), least(20));
             }
         }
 
