@@ -10,7 +10,7 @@ pub mod detect;
 pub mod event;
 pub mod hash;
 pub mod plan;
-pub mod prefetch;
+mod prefetch;
 pub mod rolling;
 pub mod rollup;
 pub mod series_name;

@@ -41,7 +41,6 @@ impl Series {
         if !TIME_RANGE.contains(&time) {
             return Err(AddError::Time);
         }
-        self.watches.prefetch(time);
         let targets = self.targets(values)?;
         self.write(time, &targets)
     }

@@ -2,7 +2,6 @@
 
 use super::Series;
 use series::bytes::DecodeError;
-use series::prefetch;
 use series::time::Micros;
 use series::watch::Watch;
 
@@ -87,12 +86,6 @@ impl Watches {
 
     fn forget_measure(&mut self, measure: usize) {
         self.alarms.retain(|alarm| alarm.measure != measure);
-    }
-
-    /// Asks for the memory of the list of watches, which tells where their detectors are.
-    #[inline]
-    pub fn prefetch_list(&self) {
-        self.watches.iter().for_each(prefetch::value);
     }
 
     /// Asks for the memory of all detectors before the first is judged; see [`Watch::prefetch`].

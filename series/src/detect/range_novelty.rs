@@ -37,7 +37,7 @@
 use std::mem::offset_of;
 
 mod grid;
-mod moving_mean;
+mod moving_means;
 mod moving_min;
 mod pattern;
 mod predictor;
@@ -219,7 +219,7 @@ impl Detector for RangeNovelty {
 
     fn prefetch(&self, time: Micros) {
         prefetch::front(self, offset_of!(RangeNovelty, views) + Views::FRONT);
-        self.views.prefetch_places(seasonal::slot(time));
+        self.views.prefetch_places(self.samples, seasonal::slot(time));
     }
 
     fn heap_bytes(&self) -> usize {

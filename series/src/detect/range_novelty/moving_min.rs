@@ -36,7 +36,7 @@ impl<const K: usize> MovingMin<K> {
     /// Asks for the memory in which all candidates usually are.
     #[inline]
     pub(super) fn prefetch(&self) {
-        prefetch::front(self, 192);
+        prefetch::front(self, 8 + FEW * size_of::<Candidate>());
     }
 
     /// Adds sample number `i` and returns the minimum of samples `i - K + 1 ..= i`.
@@ -57,9 +57,13 @@ impl<const K: usize> MovingMin<K> {
     #[inline]
     fn drop_from(&mut self, x: f64) {
         let size = self.size;
-        if size as usize <= FEW {
-            let few = self.candidates.iter().take(FEW).zip(0..);
-            self.size = few.map(|(candidate, place)| u32::from((place < size) & (candidate.value < x))).sum();
+        let below = |few: &[Candidate]| -> u32 {
+            few.iter().zip(0..).map(|(candidate, place)| u32::from((place < size) & (candidate.value < x))).sum()
+        };
+        if size as usize <= FEW / 2 {
+            self.size = below(&self.candidates[..K.min(FEW / 2)]);
+        } else if size as usize <= FEW {
+            self.size = below(&self.candidates[..K.min(FEW)]);
         } else {
             while self.size > 0 && self.candidates[self.place(self.size - 1)].value >= x {
                 self.size -= 1;
@@ -138,11 +142,11 @@ mod tests {
             slope in 0_i32..5,
         ) {
             let values: Vec<f64> = values.into_iter().zip(0..).map(|(value, i)| f64::from(value + i * slope)).collect();
-            let (mut short, mut long) = (MovingMin::<6>::new(), MovingMin::<20>::new());
+            let (mut short, mut long) = (MovingMin::<6>::new(), MovingMin::<40>::new());
             for (i, &x) in values.iter().enumerate() {
                 let least = |window: usize| values[(i + 1).saturating_sub(window)..=i].iter().copied().fold(f64::INFINITY, f64::min);
                 prop_assert_eq!(short.push(i as u64, x), least(6));
-                prop_assert_eq!(long.push(i as u64, x), least(20));
+                prop_assert_eq!(long.push(i as u64, x), least(40));
             }
         }
 

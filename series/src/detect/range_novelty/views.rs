@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use super::moving_mean::MovingMean;
+use super::moving_means::{MovingMeans, Samples};
 use super::moving_min::MovingMin;
 use super::pattern::Pattern;
 use super::predictor::Predictor;
@@ -36,11 +36,12 @@ pub(super) struct Views {
 #[repr(C)]
 struct Streams {
     predictor: Predictor,
-    residual: MovingMean<SMOOTH>,
-    error: MovingMean<SMOOTH>,
     short: MovingMin<SHORT>,
     pattern: Pattern,
+    /// Of the seasonal residual and the prediction error.
+    means: MovingMeans,
     seasonal: Seasonal,
+    smoothed: Samples<SMOOTH>,
     long: MovingMin<LONG>,
 }
 
@@ -49,15 +50,9 @@ impl Streams {
     /// `x`.
     #[inline]
     fn push(&mut self, i: u64, share: f64, slot: usize, x: f64, lx: f64) -> [f64; 7] {
-        [
-            x,
-            lx,
-            self.short.push(i, x),
-            self.long.push(i, x),
-            self.residual.push(i, self.seasonal.push(share, slot, lx)),
-            self.error.push(i, self.predictor.push(i, share, lx)),
-            self.pattern.push(lx),
-        ]
+        let new = [self.seasonal.push(share, slot, lx), self.predictor.push(i, share, lx)];
+        let [residual, error] = self.means.push(&mut self.smoothed, i, new);
+        [x, lx, self.short.push(i, x), self.long.push(i, x), residual, error, self.pattern.push(lx)]
     }
 }
 
@@ -71,12 +66,12 @@ impl Views {
             ranges: [Range::new(0.0); 7],
             streams: Streams {
                 predictor: Predictor::new(0.0),
-                residual: MovingMean::new(),
-                error: MovingMean::new(),
                 short: MovingMin::new(),
                 pattern: Pattern::new(),
+                means: MovingMeans::default(),
                 long: MovingMin::new(),
                 seasonal: Seasonal::new(0.0),
+                smoothed: Samples::new(),
             },
         }
     }
@@ -88,9 +83,10 @@ impl Views {
         self.ranges = self.streams.push(0, 1.0, slot, x, lx).map(Range::new);
     }
 
-    /// Asks for the memory behind the front that a sample of this slot needs.
+    /// Asks for the memory behind the front that sample number `i` needs, which is of this slot.
     #[inline]
-    pub(super) fn prefetch_places(&self, slot: usize) {
+    pub(super) fn prefetch_places(&self, i: u64, slot: usize) {
+        self.streams.smoothed.prefetch(i);
         self.streams.seasonal.prefetch_slot(slot);
         self.streams.long.prefetch();
     }
@@ -139,9 +135,9 @@ impl Views {
         self.streams.short.save(samples, out);
         self.streams.long.save(samples, out);
         self.streams.seasonal.save(out);
-        self.streams.residual.save(out);
+        self.streams.means.save(&self.streams.smoothed, 0, out);
         self.streams.predictor.save(out);
-        self.streams.error.save(out);
+        self.streams.means.save(&self.streams.smoothed, 1, out);
         self.streams.pattern.save(out);
     }
 
@@ -155,9 +151,9 @@ impl Views {
         streams.short = MovingMin::restore(samples, reader)?;
         streams.long = MovingMin::restore(samples, reader)?;
         streams.seasonal = Seasonal::restore(reader)?;
-        streams.residual = MovingMean::restore(reader)?;
+        streams.means.restore(&mut streams.smoothed, 0, reader)?;
         streams.predictor = Predictor::restore(reader)?;
-        streams.error = MovingMean::restore(reader)?;
+        streams.means.restore(&mut streams.smoothed, 1, reader)?;
         streams.pattern = Pattern::restore(reader)?;
         Ok(views)
     }
