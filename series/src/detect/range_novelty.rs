@@ -219,7 +219,7 @@ impl Detector for RangeNovelty {
 
     fn prefetch(&self, time: Micros) {
         prefetch::front(self, offset_of!(RangeNovelty, views) + Views::FRONT);
-        self.views.prefetch_places(self.samples, seasonal::slot(time));
+        self.views.prefetch_places(seasonal::slot(time));
     }
 
     fn heap_bytes(&self) -> usize {

@@ -20,10 +20,10 @@ impl<const K: usize> Samples<K> {
         Samples([[0.0; 2]; K])
     }
 
-    /// Asks for the memory of the place of sample number `i`.
+    /// Asks for the memory of all, since the number of the sample lies in memory that may still have to come itself.
     #[inline]
-    pub(super) fn prefetch(&self, i: u64) {
-        prefetch::value(&self.0[(i % K as u64) as usize]);
+    pub(super) fn prefetch(&self) {
+        prefetch::value(self);
     }
 }
 

@@ -36,7 +36,7 @@ impl<const K: usize> MovingMin<K> {
     /// Asks for the memory in which all candidates usually are.
     #[inline]
     pub(super) fn prefetch(&self) {
-        prefetch::front(self, 8 + FEW * size_of::<Candidate>());
+        prefetch::front(self, 192);
     }
 
     /// Adds sample number `i` and returns the minimum of samples `i - K + 1 ..= i`.
@@ -57,13 +57,9 @@ impl<const K: usize> MovingMin<K> {
     #[inline]
     fn drop_from(&mut self, x: f64) {
         let size = self.size;
-        let below = |few: &[Candidate]| -> u32 {
-            few.iter().zip(0..).map(|(candidate, place)| u32::from((place < size) & (candidate.value < x))).sum()
-        };
-        if size as usize <= FEW / 2 {
-            self.size = below(&self.candidates[..K.min(FEW / 2)]);
-        } else if size as usize <= FEW {
-            self.size = below(&self.candidates[..K.min(FEW)]);
+        if size as usize <= FEW {
+            let few = self.candidates.iter().take(FEW).zip(0..);
+            self.size = few.map(|(candidate, place)| u32::from((place < size) & (candidate.value < x))).sum();
         } else {
             while self.size > 0 && self.candidates[self.place(self.size - 1)].value >= x {
                 self.size -= 1;

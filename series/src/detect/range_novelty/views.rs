@@ -83,10 +83,10 @@ impl Views {
         self.ranges = self.streams.push(0, 1.0, slot, x, lx).map(Range::new);
     }
 
-    /// Asks for the memory behind the front that sample number `i` needs, which is of this slot.
+    /// Asks for the memory behind the front that a sample of this slot needs.
     #[inline]
-    pub(super) fn prefetch_places(&self, i: u64, slot: usize) {
-        self.streams.smoothed.prefetch(i);
+    pub(super) fn prefetch_places(&self, slot: usize) {
+        self.streams.smoothed.prefetch();
         self.streams.seasonal.prefetch_slot(slot);
         self.streams.long.prefetch();
     }
