@@ -81,13 +81,16 @@ pub struct EventFold {
     settings: EventSettings,
     /// Time of the newest reading.
     now: Micros,
-    open: Option<Event>,
+    /// Apart, since it takes more than the rest and most readings leave it as it is.
+    open: Option<Box<Event>>,
+    /// Time of the last reading that kept the open event open; without one, that of no reading.
+    last: Micros,
 }
 
 impl EventFold {
     pub fn new(settings: EventSettings) -> Result<EventFold, EventSettingsError> {
         settings.check()?;
-        Ok(EventFold { settings, now: Micros::MIN, open: None })
+        Ok(EventFold { settings, now: Micros::MIN, open: None, last: Micros::MIN })
     }
 
     pub fn settings(&self) -> &EventSettings {
@@ -96,15 +99,32 @@ impl EventFold {
 
     /// The event that is going on.
     pub fn open(&self) -> Option<&Event> {
-        self.open.as_ref()
+        self.open.as_deref()
     }
 
     /// Takes the next reading. A time before that of an earlier reading counts as no time passed.
+    #[inline]
     pub fn update(&mut self, time: Micros, value: f64, reading: &Reading) -> Changes {
+        self.now = self.now.max(time);
+        let line = if self.open.is_some() { self.settings.close } else { 1.0 };
+        if reading.score < line && !self.is_over() {
+            return Changes::default();
+        }
+        self.take_in(time, value, reading)
+    }
+
+    /// Whether an event is open that has not been kept open for too long.
+    #[inline]
+    fn is_over(&self) -> bool {
+        self.open.is_some() && self.now.saturating_sub(self.last) > self.settings.hold
+    }
+
+    fn take_in(&mut self, time: Micros, value: f64, reading: &Reading) -> Changes {
         let mut changes = Changes { closed: self.advance(time), ..Changes::default() };
         match &mut self.open {
             Some(event) if reading.score >= self.settings.close => {
                 event.last = self.now;
+                self.last = self.now;
                 event.alarms += u64::from(reading.is_anomaly);
                 if reading.score > event.peak.score {
                     event.peak = Peak::of(time, value, reading);
@@ -113,13 +133,14 @@ impl EventFold {
                 changes.touched = true;
             }
             None if reading.is_anomaly => {
-                self.open = Some(Event {
+                self.open = Some(Box::new(Event {
                     start: self.now,
                     last: self.now,
                     peak: Peak::of(time, value, reading),
                     alarms: 1,
                     severity: self.settings.severity(reading.score),
-                });
+                }));
+                self.last = self.now;
                 changes.opened = true;
                 changes.touched = true;
             }
@@ -131,12 +152,17 @@ impl EventFold {
     /// Lets time pass without a reading; returns the event that ended by it.
     pub fn advance(&mut self, time: Micros) -> Option<Event> {
         self.now = self.now.max(time);
-        self.open.take_if(|event| self.now.saturating_sub(event.last) > self.settings.hold)
+        if self.is_over() { self.finish() } else { None }
     }
 
     /// Ends the open event, if there is one: nothing more will come.
     pub fn finish(&mut self) -> Option<Event> {
-        self.open.take()
+        self.last = Micros::MIN;
+        self.open.take().map(|event| *event)
+    }
+
+    pub fn heap_bytes(&self) -> usize {
+        self.open.as_ref().map_or(0, |event| size_of::<Event>() + event.peak.reason.capacity())
     }
 
     /// Version byte, settings, and the open event.
@@ -178,7 +204,9 @@ impl EventFold {
             EventFold::new(settings).map_err(|_| DecodeError::Invalid("the settings of events make no sense"))?;
         fold.now = reader.zigzag()?;
         if reader.bool()? {
-            fold.open = Some(restore_event(&settings, &mut reader)?);
+            let event = restore_event(&settings, &mut reader)?;
+            fold.last = event.last;
+            fold.open = Some(Box::new(event));
         }
         reader.finish()?;
         Ok(fold)

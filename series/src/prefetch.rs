@@ -1,7 +1,7 @@
 //! Asking for memory ahead of its use.
 //!
-//! Of thousands of series, the one that a command is about is in no cache. Waiting for one of its cache lines after the
-//! other costs more than all that is done with them; asked for together, they arrive together, while something else is done.
+//! What was not used lately is in no cache. Waiting for one cache line after the other costs more than all that is done with
+//! them; asked for together, they arrive together, while something else is done.
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
@@ -12,11 +12,25 @@ pub fn slice<T>(data: &[T]) {
     bytes(data.as_ptr().cast(), size_of_val(data));
 }
 
+/// Asks for the first `length` bytes of a value.
+#[inline]
+pub(crate) fn front<T>(value: &T, length: usize) {
+    bytes(std::ptr::from_ref(value).cast(), length);
+}
+
+/// Asks for a whole value.
+#[inline]
+pub(crate) fn value<T>(value: &T) {
+    front(value, size_of::<T>());
+}
+
+/// A value need not begin with a line, so its last byte may lie in one more.
 #[inline]
 fn bytes(start: *const u8, length: usize) {
     for offset in (0..length).step_by(LINE) {
         line(start.wrapping_add(offset));
     }
+    line(start.wrapping_add(length.saturating_sub(1)));
 }
 
 #[cfg(target_arch = "x86_64")]

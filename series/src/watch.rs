@@ -43,9 +43,29 @@ impl Watch {
         self.detector.method()
     }
 
+    /// Asks for the memory that judging a value of this time needs. Where many watches take turns, each is in no cache when
+    /// its turn comes; asked for ahead, its memory comes meanwhile.
+    #[inline]
+    pub fn prefetch(&self, time: Micros) {
+        self.detector.prefetch(time);
+    }
+
+    /// Bytes that it holds besides itself.
+    pub fn heap_bytes(&self) -> usize {
+        self.detector.heap_bytes() + self.events.heap_bytes()
+    }
+
     /// Judges a value (NaN: missing); says what it did to the events.
     pub fn judge(&mut self, time: Micros, value: f64) -> (Reading, Changes) {
         let reading = self.detector.update(time, value);
+        let changes = self.events.update(time, value, &reading);
+        (reading, changes)
+    }
+
+    /// As [`Watch::judge`], for those who want the score and the events: the expected value, which takes a detector some time,
+    /// may be NaN in a reading that is in no event.
+    pub fn score(&mut self, time: Micros, value: f64) -> (Reading, Changes) {
+        let reading = self.detector.update_above(time, value, self.events.settings().close);
         let changes = self.events.update(time, value, &reading);
         (reading, changes)
     }

@@ -90,6 +90,11 @@ impl SeriesMut {
         unsafe { (*self.stored).instance() }
     }
 
+    pub fn series(&self) -> &Series {
+        // SAFETY: as in [`SeriesMut::change`].
+        unsafe { (*self.stored).series() }
+    }
+
     /// Changes the series; the module's totals follow.
     #[inline]
     pub fn change<T>(&mut self, change: impl FnOnce(&mut Series) -> T) -> T {

@@ -32,9 +32,11 @@ impl Command for Add {
         if scored && !cursor.bytes()?.eq_ignore_ascii_case(b"SCORE") {
             return Err(Failure::Arity);
         }
+        // its memory comes while the values are read
+        let stored = sample::open(ctx, name, when)?;
         let pairs = cursor.left() / 2;
         let values = sample::values(&mut cursor, pairs)?;
-        let written = sample::write(ctx, name, when, &values)?;
+        let written = sample::write(ctx, stored, name, when, &values)?;
         if written.in_command() {
             ctx.replicate_verbatim();
         } else {

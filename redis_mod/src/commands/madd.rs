@@ -37,8 +37,12 @@ impl Command for Madd {
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let Call { ctx, args } = *call;
         let items = parse(args)?;
-        let results: Vec<Result<Sample, Failure>> =
-            items.iter().map(|item| sample::write(ctx, item.name, item.when, &item.values)).collect();
+        let results: Vec<Result<Sample, Failure>> = items
+            .iter()
+            .map(|item| {
+                sample::write(ctx, sample::open(ctx, item.name, item.when)?, item.name, item.when, &item.values)
+            })
+            .collect();
         let whole = results.iter().all(|result| result.as_ref().is_ok_and(Sample::in_command));
         if whole {
             ctx.replicate_verbatim();

@@ -3,8 +3,9 @@
 use super::alarm;
 use super::arguments::{Cursor, parse_time, parse_value, shown};
 use super::retention;
+use crate::api::Ctx;
+use crate::api::key::{self, SeriesMut};
 use crate::api::reply::time_text;
-use crate::api::{Ctx, key};
 use crate::events::has_replicas;
 use crate::failure::Failure;
 use crate::hot::Series;
@@ -62,10 +63,30 @@ pub struct Sample {
     trimmed: Option<Micros>,
 }
 
+/// Opens the series of a sample, if there is one, and asks for the memory of its watches.
+#[inline]
+pub fn open(ctx: Ctx, name: *mut RedisModuleString, when: When) -> Result<Option<SeriesMut>, Failure> {
+    let stored = key::write(ctx, name)?;
+    if let Some(watches) = stored.as_ref().map(|stored| stored.series().watches()).filter(|watches| !watches.is_empty())
+    {
+        watches.prefetch(match when {
+            When::At(time) => time,
+            When::Now => ctx.now(),
+        });
+    }
+    Ok(stored)
+}
+
 /// Writes the sample, making the series if there is none; alarms that it raises are published.
 #[inline]
-pub fn write(ctx: Ctx, name: *mut RedisModuleString, when: When, values: &[(&[u8], f64)]) -> Result<Sample, Failure> {
-    let Some(mut stored) = key::write(ctx, name)? else {
+pub fn write(
+    ctx: Ctx,
+    stored: Option<SeriesMut>,
+    name: *mut RedisModuleString,
+    when: When,
+    values: &[(&[u8], f64)],
+) -> Result<Sample, Failure> {
+    let Some(mut stored) = stored else {
         let mut series = Series::default();
         let (sample, _) = add(ctx, &mut series, when, values)?;
         key::create(ctx, name, series)?;

@@ -27,7 +27,7 @@ pub struct Alarm {
 /// The watches of a series by measure, and the alarms that the table does not have.
 #[derive(Debug, Clone, Default)]
 pub struct Watches {
-    watches: Vec<Option<Box<Watched>>>,
+    watches: Vec<Option<Watched>>,
     alarms: Vec<Alarm>,
 }
 
@@ -84,7 +84,7 @@ impl Watches {
         if self.watches.len() <= measure {
             self.watches.resize_with(measure + 1, || None);
         }
-        self.watches[measure] = watch.map(|watch| Box::new(Watched { watch, behind: false }));
+        self.watches[measure] = watch.map(|watch| Watched { watch, behind: false });
         while self.watches.last().is_some_and(Option::is_none) {
             self.watches.pop();
         }
@@ -107,6 +107,12 @@ impl Watches {
         self.alarms.retain(|alarm| alarm.measure != measure);
     }
 
+    /// Asks for the memory of all detectors before the first is judged; see [`Watch::prefetch`].
+    #[inline]
+    pub fn prefetch(&self, time: Micros) {
+        self.watches.iter().flatten().for_each(|watched| watched.watch.prefetch(time));
+    }
+
     /// Judges the values of a new sample; a measure that it lacks is missing.
     pub fn judge(&mut self, time: Micros, value_of: impl Fn(usize) -> f64) -> Judged {
         let mut judged = Judged::default();
@@ -118,9 +124,8 @@ impl Watches {
 
     /// Judges one value.
     pub fn judge_value(&mut self, measure: usize, time: Micros, value: f64, judged: &mut Judged) {
-        let Some(Some(watched)) = self.watches.get_mut(measure) else { return };
-        let watch = &mut watched.watch;
-        let (reading, changes) = watch.judge(time, value);
+        let Some(Some(Watched { watch, .. })) = self.watches.get_mut(measure) else { return };
+        let (reading, changes) = watch.score(time, value);
         if !value.is_nan() {
             judged.score = Some(judged.score.map_or(reading.score, |score| score.max(reading.score)));
         }
@@ -142,8 +147,8 @@ impl Watches {
     }
 
     pub fn heap_bytes(&self) -> usize {
-        self.watches.capacity() * size_of::<Option<Box<Watched>>>()
-            + self.watches.iter().flatten().map(|one| size_of::<Watched>() + one.watch.save().len()).sum::<usize>()
+        self.watches.capacity() * size_of::<Option<Watched>>()
+            + self.watches.iter().flatten().map(|watched| watched.watch.heap_bytes()).sum::<usize>()
             + self.alarms.capacity() * size_of::<Alarm>()
     }
 }

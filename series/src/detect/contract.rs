@@ -22,6 +22,7 @@
 
 use crate::bytes::{DecodeError, Reader, put_f64};
 use crate::detect::{Method, OptionError, Options};
+use crate::prefetch;
 use crate::time::Micros;
 
 /// The score of an infinity and the cap of every other.
@@ -116,6 +117,11 @@ pub trait Detector: Sized {
     /// Judges one sample, then learns from it.
     fn update(&mut self, time: Micros, value: f64) -> Reading;
 
+    /// As [`Detector::update`]; of a reading whose score is below `line`, the expected value may be left out as NaN.
+    fn update_above(&mut self, time: Micros, value: f64, _line: f64) -> Reading {
+        self.update(time, value)
+    }
+
     /// Judges samples that follow each other; times, values and all of `readings` have one length.
     fn update_all(&mut self, times: &[Micros], values: &[f64], readings: Columns<'_>) -> Result<(), LengthError> {
         let Columns { score, expected, lower, upper } = readings;
@@ -131,6 +137,16 @@ pub trait Detector: Sized {
             upper[i] = reading.upper;
         }
         Ok(())
+    }
+
+    /// Asks for the memory that a sample of this time will need. Only a hint.
+    fn prefetch(&self, _time: Micros) {
+        prefetch::value(self);
+    }
+
+    /// Bytes that it holds besides itself.
+    fn heap_bytes(&self) -> usize {
+        0
     }
 
     /// False while every score is 0 (or that of an infinity) because too few samples were seen.

@@ -211,6 +211,13 @@ impl Detector for Cusum {
         }
     }
 
+    fn heap_bytes(&self) -> usize {
+        match &self.reference {
+            Reference::Day(_) => size_of::<Profile>(),
+            Reference::Mean(_) => 0,
+        }
+    }
+
     fn save(&self) -> Vec<u8> {
         let mut out = begin_save(Self::METHOD, VERSION, 900);
         let Settings { drift, line, ratio, season, half_life, warm, utc_offset, min_scale } = self.settings;

@@ -126,6 +126,10 @@ impl Detector for Gap {
         self.last.is_some() && (self.interval.is_some() || self.intervals.len() >= WARM)
     }
 
+    fn heap_bytes(&self) -> usize {
+        self.intervals.capacity() * size_of::<Micros>()
+    }
+
     fn save(&self) -> Vec<u8> {
         let mut out = begin_save(Self::METHOD, VERSION, 48 + 6 * self.intervals.len());
         put_f64(&mut out, self.factor);

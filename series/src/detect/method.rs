@@ -88,19 +88,19 @@ impl std::str::FromStr for Method {
     }
 }
 
-/// A detector whose method is chosen at run time.
+/// A detector whose method is chosen at run time. All are boxed, since the default one takes thousands of bytes, the others
+/// hundreds, and those who hold many detectors look them up in a list.
 #[derive(Debug, Clone)]
 pub enum AnyDetector {
-    // several kilobytes, where the others take a few hundred bytes
     RangeNovelty(Box<RangeNovelty>),
-    RobustZ(RobustZ),
+    RobustZ(Box<RobustZ>),
     Ewma(Box<Ewma>),
     Cusum(Box<Cusum>),
     Seasonal(Box<Seasonal>),
-    FlatLine(FlatLine),
-    Gap(Gap),
-    RateOfChange(RateOfChange),
-    Limits(Limits),
+    FlatLine(Box<FlatLine>),
+    Gap(Box<Gap>),
+    RateOfChange(Box<RateOfChange>),
+    Limits(Box<Limits>),
 }
 
 /// Evaluates an expression in which `$detector` is the detector of whatever method it is.
@@ -124,14 +124,14 @@ impl AnyDetector {
     pub fn new(method: Method, options: &Options) -> Result<AnyDetector, OptionError> {
         Ok(match method {
             Method::RangeNovelty => AnyDetector::RangeNovelty(Box::new(RangeNovelty::from_options(options)?)),
-            Method::RobustZ => AnyDetector::RobustZ(RobustZ::from_options(options)?),
+            Method::RobustZ => AnyDetector::RobustZ(Box::new(RobustZ::from_options(options)?)),
             Method::Ewma => AnyDetector::Ewma(Box::new(Ewma::from_options(options)?)),
             Method::Cusum => AnyDetector::Cusum(Box::new(Cusum::from_options(options)?)),
             Method::Seasonal => AnyDetector::Seasonal(Box::new(Seasonal::from_options(options)?)),
-            Method::FlatLine => AnyDetector::FlatLine(FlatLine::from_options(options)?),
-            Method::Gap => AnyDetector::Gap(Gap::from_options(options)?),
-            Method::RateOfChange => AnyDetector::RateOfChange(RateOfChange::from_options(options)?),
-            Method::Limits => AnyDetector::Limits(Limits::from_options(options)?),
+            Method::FlatLine => AnyDetector::FlatLine(Box::new(FlatLine::from_options(options)?)),
+            Method::Gap => AnyDetector::Gap(Box::new(Gap::from_options(options)?)),
+            Method::RateOfChange => AnyDetector::RateOfChange(Box::new(RateOfChange::from_options(options)?)),
+            Method::Limits => AnyDetector::Limits(Box::new(Limits::from_options(options)?)),
         })
     }
 
@@ -154,9 +154,26 @@ impl AnyDetector {
         each!(self, detector => detector.update(time, value))
     }
 
+    /// See [`Detector::update_above`].
+    #[inline]
+    pub fn update_above(&mut self, time: Micros, value: f64, line: f64) -> Reading {
+        each!(self, detector => detector.update_above(time, value, line))
+    }
+
     /// See [`Detector::update_all`]: as [`AnyDetector::update`] for each sample, with one look at the method for all.
     pub fn update_all(&mut self, times: &[Micros], values: &[f64], readings: Columns<'_>) -> Result<(), LengthError> {
         each!(self, detector => detector.update_all(times, values, readings))
+    }
+
+    /// See [`Detector::prefetch`].
+    #[inline]
+    pub fn prefetch(&self, time: Micros) {
+        each!(self, detector => detector.prefetch(time));
+    }
+
+    /// Bytes that it holds besides itself.
+    pub fn heap_bytes(&self) -> usize {
+        each!(self, detector => size_of_val(&**detector) + detector.heap_bytes())
     }
 
     /// See [`Detector::warmed_up`].
@@ -178,14 +195,14 @@ impl AnyDetector {
             .ok_or(DecodeError::Invalid("the state is of an unknown detection method"))?;
         Ok(match method {
             Method::RangeNovelty => AnyDetector::RangeNovelty(Box::new(RangeNovelty::restore(bytes)?)),
-            Method::RobustZ => AnyDetector::RobustZ(RobustZ::restore(bytes)?),
+            Method::RobustZ => AnyDetector::RobustZ(Box::new(RobustZ::restore(bytes)?)),
             Method::Ewma => AnyDetector::Ewma(Box::new(Ewma::restore(bytes)?)),
             Method::Cusum => AnyDetector::Cusum(Box::new(Cusum::restore(bytes)?)),
             Method::Seasonal => AnyDetector::Seasonal(Box::new(Seasonal::restore(bytes)?)),
-            Method::FlatLine => AnyDetector::FlatLine(FlatLine::restore(bytes)?),
-            Method::Gap => AnyDetector::Gap(Gap::restore(bytes)?),
-            Method::RateOfChange => AnyDetector::RateOfChange(RateOfChange::restore(bytes)?),
-            Method::Limits => AnyDetector::Limits(Limits::restore(bytes)?),
+            Method::FlatLine => AnyDetector::FlatLine(Box::new(FlatLine::restore(bytes)?)),
+            Method::Gap => AnyDetector::Gap(Box::new(Gap::restore(bytes)?)),
+            Method::RateOfChange => AnyDetector::RateOfChange(Box::new(RateOfChange::restore(bytes)?)),
+            Method::Limits => AnyDetector::Limits(Box::new(Limits::restore(bytes)?)),
         })
     }
 }

@@ -34,8 +34,10 @@
 //! more often: white noise 14 times a year, heavy tails likewise. A stuck sensor is not this detector's business: the
 //! flat-line detector notices all 60.
 
+use std::mem::offset_of;
+
 mod grid;
-mod moving_mean;
+mod moving_means;
 mod moving_min;
 mod pattern;
 mod predictor;
@@ -51,6 +53,7 @@ use views::Views;
 use crate::bytes::{DecodeError, put_f64s, put_varint};
 use crate::detect::contract::{Admission, Admitted, Band, begin_restore, begin_save};
 use crate::detect::{Detector, Method, OptionError, Options, Reading};
+use crate::prefetch;
 use crate::time::Micros;
 
 const VERSION: u8 = 2;
@@ -86,17 +89,21 @@ struct Settings {
 /// The expected value is the usual level at this hour of a weekday or weekend, the band the remembered range of the values.
 /// A reason's numbers are the value and the remembered range of the stream that left its range furthest. The state takes
 /// some 4 300 bytes saved and 6 KiB in memory.
+///
+/// In the order of C: the views come last, so that their front and all before it are one piece of memory to ask for.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct RangeNovelty {
     settings: Settings,
     /// Fraction of a range that one sample leaves, from the half-life.
     keep: f64,
-    grid: Option<Grid>,
+    grid: Option<Box<Grid>>,
     admission: Admission,
     /// Samples, or cells of the grid, that the bank has seen.
     samples: u64,
-    views: Option<Views>,
     refractory: Refractory,
+    /// Empty while there are no samples.
+    views: Views,
 }
 
 impl RangeNovelty {
@@ -107,8 +114,8 @@ impl RangeNovelty {
             grid: None,
             admission: Admission::default(),
             samples: 0,
-            views: None,
             refractory: Refractory::default(),
+            views: Views::empty(),
         }
     }
 
@@ -116,12 +123,12 @@ impl RangeNovelty {
         let lx = signed_log(x);
         let i = self.samples;
         self.samples += 1;
-        let Some(views) = &mut self.views else {
-            self.views = Some(Views::new(slot, x, lx));
+        if i == 0 {
+            self.views.begin(slot, x, lx);
             return band.as_usual();
-        };
+        }
         let Settings { line, warm, refractory, ratio, .. } = self.settings;
-        let (raw, reason) = views.judge(i, slot, x, lx, u64::from(warm), self.keep);
+        let (raw, reason) = self.views.judge(i, slot, x, lx, u64::from(warm), self.keep);
         let emitted = self.refractory.pass(i, raw, u64::from(refractory), ratio);
         band.reading(emitted / line, reason)
     }
@@ -140,11 +147,31 @@ impl RangeNovelty {
         highest
     }
 
+    /// A reading whose expected value is still the signed logarithm of it.
+    #[inline]
+    fn look(&mut self, time: Micros, value: f64) -> Reading {
+        let slot = seasonal::slot(time);
+        let band = self.band(slot);
+        let x = match self.admission.admit(value) {
+            Admitted::Missing => return band.as_usual(),
+            Admitted::Infinite(value) => return band.infinite(value),
+            Admitted::Value(x) => x,
+        };
+        let Some(grid) = &mut self.grid else { return self.judge(slot, band, x) };
+        let interval = grid.settings().interval;
+        match grid.push(time, x) {
+            Some(closed) => self.judge_cell(closed, interval),
+            None => band.as_usual(),
+        }
+    }
+
+    /// The remembered range of the values, and the signed logarithm of what is expected.
     fn band(&self, slot: usize) -> Band {
-        self.views.as_ref().map_or(Band::UNKNOWN, |views| {
-            let (lower, upper) = views.level_range();
-            Band { expected: inverse_signed_log(views.expected(slot)), lower, upper }
-        })
+        if self.samples == 0 {
+            return Band::UNKNOWN;
+        }
+        let (lower, upper) = self.views.level_range();
+        Band { expected: self.views.expected(slot), lower, upper }
     }
 }
 
@@ -176,24 +203,27 @@ impl Detector for RangeNovelty {
             return Err(OptionError::Combination("the option \"bridge\" of range_novelty needs \"interval\""));
         }
         let mut detector = RangeNovelty::new(settings);
-        detector.grid = interval.map(|interval| Grid::new(GridSettings { interval, bridge }));
+        detector.grid = interval.map(|interval| Box::new(Grid::new(GridSettings { interval, bridge })));
         Ok(detector)
     }
 
     fn update(&mut self, time: Micros, value: f64) -> Reading {
-        let slot = seasonal::slot(time);
-        let band = self.band(slot);
-        let x = match self.admission.admit(value) {
-            Admitted::Missing => return band.as_usual(),
-            Admitted::Infinite(value) => return band.infinite(value),
-            Admitted::Value(x) => x,
-        };
-        let Some(grid) = &mut self.grid else { return self.judge(slot, band, x) };
-        let interval = grid.settings().interval;
-        match grid.push(time, x) {
-            Some(closed) => self.judge_cell(closed, interval),
-            None => band.as_usual(),
-        }
+        self.update_above(time, value, 0.0)
+    }
+
+    fn update_above(&mut self, time: Micros, value: f64, line: f64) -> Reading {
+        let mut reading = self.look(time, value);
+        reading.expected = if reading.score >= line { inverse_signed_log(reading.expected) } else { f64::NAN };
+        reading
+    }
+
+    fn prefetch(&self, time: Micros) {
+        prefetch::front(self, offset_of!(RangeNovelty, views) + Views::FRONT);
+        self.views.prefetch_places(seasonal::slot(time));
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.views.heap_bytes() + self.grid.as_ref().map_or(0, |_| size_of::<Grid>())
     }
 
     fn warmed_up(&self) -> bool {
@@ -212,9 +242,9 @@ impl Detector for RangeNovelty {
         }
         self.admission.save(&mut out);
         put_varint(&mut out, self.samples);
-        if let Some(views) = &self.views {
+        if self.samples > 0 {
             self.refractory.save(&mut out);
-            views.save(self.samples, &mut out);
+            self.views.save(self.samples, &mut out);
         }
         out
     }
@@ -230,13 +260,13 @@ impl Detector for RangeNovelty {
         };
         let mut detector = RangeNovelty::new(settings);
         if reader.bool()? {
-            detector.grid = Some(Grid::restore(&mut reader)?);
+            detector.grid = Some(Box::new(Grid::restore(&mut reader)?));
         }
         detector.admission = Admission::restore(&mut reader)?;
         detector.samples = reader.counter()?;
         if detector.samples > 0 {
             detector.refractory = Refractory::restore(detector.samples, &mut reader)?;
-            detector.views = Some(Views::restore(detector.samples, &mut reader)?);
+            detector.views = Views::restore(detector.samples, &mut reader)?;
         }
         reader.finish()?;
         Ok(detector)

@@ -176,6 +176,10 @@ impl Detector for RobustZ {
         self.arrived.len() >= self.capacity() / 2
     }
 
+    fn heap_bytes(&self) -> usize {
+        (self.arrived.capacity() + self.sorted.capacity()) * size_of::<f64>()
+    }
+
     fn save(&self) -> Vec<u8> {
         let mut out = begin_save(Self::METHOD, VERSION, 48 + 8 * self.arrived.len());
         put_varint(&mut out, u64::from(self.window));

@@ -30,6 +30,9 @@ const fn to_know(name: &'static str, unit: &'static str, more_is_better: bool) -
 pub const READING: Figure = less("one reading of 3 measures", "us", 1.5, 46.0);
 pub const READING_NO_RULES: Figure = to_know("the same, the peer without rules", "us", false);
 pub const READING_SCORED: Figure = alone("the same with the online anomaly score", "us", 3.0);
+/// A reading with its score less the same reading of an unwatched source of the same server, by the measures of a reading. Both
+/// take turns in each round.
+pub const SCORE: Figure = alone("what the score adds, per measure", "us", 0.25);
 pub const SLOW_DOWN: Figure = alone("slow-down after an RDB reload", "x", 1.2);
 pub const THROUGHPUT: Figure = Figure {
     name: "pipelined readings per second",
@@ -65,10 +68,11 @@ pub const REPLICATION: Figure = alone("replication bytes per reading", "B", 110.
 pub const INSTRUCTIONS: Figure = alone("instructions per reading, whole server", "Ir", 14_000.0);
 
 /// All figures of `make bench-hot`, in the order of the table.
-pub const ALL: [Figure; 27] = [
+pub const ALL: [Figure; 28] = [
     READING,
     READING_NO_RULES,
     READING_SCORED,
+    SCORE,
     SLOW_DOWN,
     THROUGHPUT,
     THROUGHPUT_MANY,

@@ -14,29 +14,29 @@ const EXCLUDE: u64 = 8;
 
 type Shape = [f64; LENGTH];
 
+/// The bucket that is going on, which every sample needs; what is needed once per bucket lies apart.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
-    window: Shape,
-    /// Pattern number c at place c mod RING.
-    ring: [Shape; RING],
-    stored: u64,
-    buckets: u64,
     total: f64,
     in_bucket: u64,
+    /// As of the beginning of the bucket.
     distance: f64,
+    past: Box<Past>,
+}
+
+#[derive(Debug, Clone)]
+struct Past {
+    window: Shape,
+    stored: u64,
+    buckets: u64,
+    /// Pattern number c at place c mod RING.
+    ring: [Shape; RING],
 }
 
 impl Pattern {
     pub(super) fn new() -> Pattern {
-        Pattern {
-            window: [0.0; LENGTH],
-            ring: [[0.0; LENGTH]; RING],
-            stored: 0,
-            buckets: 0,
-            total: 0.0,
-            in_bucket: 0,
-            distance: 0.0,
-        }
+        let past = Past { window: [0.0; LENGTH], stored: 0, buckets: 0, ring: [[0.0; LENGTH]; RING] };
+        Pattern { total: 0.0, in_bucket: 0, distance: 0.0, past: Box::new(past) }
     }
 
     /// Adds a sample. The mean absolute distance, computed once per bucket and held in between; 0 while there is nothing
@@ -45,18 +45,65 @@ impl Pattern {
         self.total += x;
         self.in_bucket += 1;
         if self.in_bucket == BUCKET {
-            self.window.copy_within(1.., 0);
-            self.window[LENGTH - 1] = self.total / BUCKET as f64;
+            if let Some(distance) = self.past.push(self.total / BUCKET as f64) {
+                self.distance = distance;
+            }
             self.total = 0.0;
             self.in_bucket = 0;
-            self.buckets += 1;
-            if self.buckets >= LENGTH as u64 {
-                self.distance = self.nearest().map_or(0.0, |best| best / LENGTH as f64);
-                self.ring[(self.stored % RING as u64) as usize] = self.window;
-                self.stored += 1;
-            }
         }
         self.distance
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        size_of::<Past>()
+    }
+
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        let Past { window, stored, buckets, ring } = &*self.past;
+        put_varint(out, *stored);
+        put_varint(out, *buckets);
+        put_varint(out, self.in_bucket);
+        put_f64s(out, &[self.total, self.distance]);
+        put_f64s(out, window);
+        for shape in &ring[..(*stored).min(RING as u64) as usize] {
+            put_f64s(out, shape);
+        }
+    }
+
+    pub(super) fn restore(reader: &mut Reader<'_>) -> Result<Pattern, DecodeError> {
+        let mut pattern = Pattern::new();
+        let past = &mut *pattern.past;
+        past.stored = reader.counter()?;
+        past.buckets = reader.counter()?;
+        pattern.in_bucket = reader.counter()?;
+        if pattern.in_bucket >= BUCKET || past.stored > past.buckets {
+            return Err(DecodeError::Invalid("the counts of a pattern stream do not fit each other"));
+        }
+        pattern.total = reader.finite()?;
+        pattern.distance = reader.finite()?;
+        for mean in &mut past.window {
+            *mean = reader.finite()?;
+        }
+        for mean in past.ring[..past.stored.min(RING as u64) as usize].as_flattened_mut() {
+            *mean = reader.finite()?;
+        }
+        Ok(pattern)
+    }
+}
+
+impl Past {
+    /// Adds the mean of a bucket; the distance of the pattern that it ends, None before the first.
+    #[cold]
+    fn push(&mut self, mean: f64) -> Option<f64> {
+        self.window.copy_within(1.., 0);
+        self.window[LENGTH - 1] = mean;
+        self.buckets += 1;
+        (self.buckets >= LENGTH as u64).then(|| {
+            let distance = self.nearest().map_or(0.0, |best| best / LENGTH as f64);
+            self.ring[(self.stored % RING as u64) as usize] = self.window;
+            self.stored += 1;
+            distance
+        })
     }
 
     fn nearest(&self) -> Option<f64> {
@@ -67,36 +114,6 @@ impl Pattern {
             self.window.iter().zip(past).fold(0.0, |sum, (a, b)| sum + (a - b).abs())
         });
         distances.reduce(f64::min)
-    }
-
-    pub(super) fn save(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.stored);
-        put_varint(out, self.buckets);
-        put_varint(out, self.in_bucket);
-        put_f64s(out, &[self.total, self.distance]);
-        put_f64s(out, &self.window);
-        for shape in &self.ring[..self.stored.min(RING as u64) as usize] {
-            put_f64s(out, shape);
-        }
-    }
-
-    pub(super) fn restore(reader: &mut Reader<'_>) -> Result<Pattern, DecodeError> {
-        let mut pattern = Pattern::new();
-        pattern.stored = reader.counter()?;
-        pattern.buckets = reader.counter()?;
-        pattern.in_bucket = reader.counter()?;
-        if pattern.in_bucket >= BUCKET || pattern.stored > pattern.buckets {
-            return Err(DecodeError::Invalid("the counts of a pattern stream do not fit each other"));
-        }
-        pattern.total = reader.finite()?;
-        pattern.distance = reader.finite()?;
-        for mean in &mut pattern.window {
-            *mean = reader.finite()?;
-        }
-        for mean in pattern.ring[..pattern.stored.min(RING as u64) as usize].as_flattened_mut() {
-            *mean = reader.finite()?;
-        }
-        Ok(pattern)
     }
 }
 

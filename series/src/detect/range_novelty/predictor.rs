@@ -22,7 +22,8 @@ impl Predictor {
     }
 
     /// The absolute error of the prediction of sample number `i`; 0 until there are enough samples. Then learns it.
-    pub(super) fn push(&mut self, i: u64, x: f64) -> f64 {
+    /// `share` is its share of all samples, 1 / (i + 1).
+    pub(super) fn push(&mut self, i: u64, share: f64, x: f64) -> f64 {
         let mut distance = 0.0;
         if i >= ORDER as u64 {
             let lag = self.last.map(|past| past - self.mean);
@@ -39,7 +40,7 @@ impl Predictor {
             }
         }
         if i > 0 {
-            self.mean += (1.0 / (i + 1) as f64).max(0.002) * (x - self.mean);
+            self.mean += share.max(0.002) * (x - self.mean);
         }
         self.last.copy_within(..ORDER - 1, 1);
         self.last[0] = x;
@@ -69,7 +70,8 @@ mod tests {
     #[test]
     fn a_regular_series_becomes_predictable() {
         let mut predictor = Predictor::new(0.0);
-        let errors: Vec<f64> = (0..5000).map(|i| predictor.push(i, (i as f64 * 0.3).sin())).collect();
+        let errors: Vec<f64> =
+            (0..5000).map(|i| predictor.push(i, 1.0 / (i + 1) as f64, (i as f64 * 0.3).sin())).collect();
         let mean = |errors: &[f64]| errors.iter().sum::<f64>() / errors.len() as f64;
         assert!(mean(&errors[4000..]) < 0.2 * mean(&errors[..100]));
     }
@@ -77,6 +79,6 @@ mod tests {
     #[test]
     fn a_constant_series_has_no_error() {
         let mut predictor = Predictor::new(0.1);
-        assert!((0..1000).all(|i| predictor.push(i, 0.1) == 0.0));
+        assert!((0..1000).all(|i| predictor.push(i, 1.0 / (i + 1) as f64, 0.1) == 0.0));
     }
 }

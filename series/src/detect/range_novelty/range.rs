@@ -42,15 +42,15 @@ impl Range {
         }
     }
 
-    /// Learns `x`, the sample number `i` (from 1). `keep` is the fraction of the range that one sample leaves.
-    pub(super) fn learn(&mut self, i: u64, x: f64, keep: f64) {
+    /// Learns `x`, the sample number `i` (from 1), whose share of all samples is 1 / (i + 1). `keep` is the fraction of the range that one sample leaves.
+    #[inline]
+    pub(super) fn learn(&mut self, i: u64, share: f64, x: f64, keep: f64) {
         let width = self.hi - self.lo;
-        let seen = (i + 1) as f64;
         if i > UNBOUNDED_SAMPLES {
             let clipped = x.max(self.lo - width).min(self.hi + width);
-            self.mean += (1.0 / seen).max(0.001) * (clipped - self.mean);
+            self.mean += share.max(0.001) * (clipped - self.mean);
         } else {
-            self.mean += (x - self.mean) / seen;
+            self.mean += (x - self.mean) / (i + 1) as f64;
         }
         self.hi = self.mean + (self.hi - self.mean) * keep;
         self.lo = self.mean + (self.lo - self.mean) * keep;
@@ -81,7 +81,7 @@ mod tests {
     fn learned(values: impl IntoIterator<Item = f64>) -> Range {
         let mut values = values.into_iter();
         let mut range = Range::new(values.next().unwrap());
-        values.enumerate().for_each(|(i, x)| range.learn(i as u64 + 1, x, KEEP));
+        values.enumerate().for_each(|(i, x)| range.learn(i as u64 + 1, 1.0 / (i + 2) as f64, x, KEEP));
         range
     }
 
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn one_huge_value_widens_the_range_by_a_bounded_factor() {
         let mut range = learned((0..200).map(|i| f64::from(i % 10)));
-        range.learn(200, 1e100, KEEP);
+        range.learn(200, 1.0 / 201.0, 1e100, KEEP);
         assert!(range.hi - range.lo < 37.0);
     }
 

@@ -1,6 +1,9 @@
 //! The usual level by hour of day and by weekday or weekend, and what a sample leaves of it.
 
-use crate::bytes::{DecodeError, Reader, put_f64, put_f64s};
+use std::mem::offset_of;
+
+use crate::bytes::{DecodeError, Reader, put_f64};
+use crate::prefetch;
 use crate::time::{Day, MICROS_PER_DAY, MICROS_PER_HOUR, Micros};
 
 const SLOTS: usize = 48;
@@ -8,11 +11,17 @@ const SLOTS: usize = 48;
 const ALPHA: f64 = 0.1;
 
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(super) struct Seasonal {
-    level: [f64; SLOTS],
-    /// Saturating: beyond 1 / ALPHA it has no influence.
-    count: [u8; SLOTS],
     overall: f64,
+    slots: [Slot; SLOTS],
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    level: f64,
+    /// Saturating: beyond 1 / ALPHA it has no influence.
+    count: u8,
 }
 
 /// Hour of day (UTC), 24 further slots for Saturday and Sunday.
@@ -23,40 +32,53 @@ pub(super) fn slot(time: Micros) -> usize {
 
 impl Seasonal {
     pub(super) fn new(first: f64) -> Seasonal {
-        Seasonal { level: [0.0; SLOTS], count: [0; SLOTS], overall: first }
+        Seasonal { slots: [Slot::default(); SLOTS], overall: first }
     }
 
     /// The level of the slot, or the overall level while the slot has none.
     pub(super) fn expected(&self, slot: usize) -> f64 {
-        if self.count[slot] > 0 { self.level[slot] } else { self.overall }
+        let Slot { level, count } = self.slots[slot];
+        if count > 0 { level } else { self.overall }
     }
 
-    /// What sample number `i` differs from its expected level; then learns it.
-    pub(super) fn push(&mut self, i: u64, slot: usize, x: f64) -> f64 {
+    /// Bytes from the front that every sample needs; of the rest it needs its slot.
+    pub(super) const FRONT: usize = offset_of!(Seasonal, slots);
+
+    /// Asks for the memory of a slot.
+    #[inline]
+    pub(super) fn prefetch_slot(&self, slot: usize) {
+        prefetch::value(&self.slots[slot]);
+    }
+
+    /// What a sample differs from its expected level; then learns it. `share` is its share of all samples so far.
+    pub(super) fn push(&mut self, share: f64, slot: usize, x: f64) -> f64 {
         let residual = x - self.expected(slot);
-        self.count[slot] = self.count[slot].saturating_add(1);
-        if self.count[slot] == 1 {
-            self.level[slot] = x;
+        let Slot { level, count } = &mut self.slots[slot];
+        *count = count.saturating_add(1);
+        if *count == 1 {
+            *level = x;
         } else {
-            let gain = (1.0 / f64::from(self.count[slot])).max(ALPHA);
-            self.level[slot] += gain * (x - self.level[slot]);
+            let gain = (1.0 / f64::from(*count)).max(ALPHA);
+            *level += gain * (x - *level);
         }
-        self.overall += (1.0 / (i + 1) as f64).max(0.01) * (x - self.overall);
+        self.overall += share.max(0.01) * (x - self.overall);
         residual
     }
 
     pub(super) fn save(&self, out: &mut Vec<u8>) {
-        put_f64s(out, &self.level);
-        out.extend_from_slice(&self.count);
+        self.slots.iter().for_each(|slot| put_f64(out, slot.level));
+        out.extend(self.slots.iter().map(|slot| slot.count));
         put_f64(out, self.overall);
     }
 
     pub(super) fn restore(reader: &mut Reader<'_>) -> Result<Seasonal, DecodeError> {
         let mut seasonal = Seasonal::new(0.0);
-        for level in &mut seasonal.level {
-            *level = reader.finite()?;
+        for slot in &mut seasonal.slots {
+            slot.level = reader.finite()?;
         }
-        seasonal.count.copy_from_slice(reader.take(SLOTS)?);
+        for (slot, &count) in seasonal.slots.iter_mut().zip(reader.take(SLOTS)?) {
+            slot.count = count;
+        }
         seasonal.overall = reader.finite()?;
         Ok(seasonal)
     }
@@ -79,10 +101,10 @@ mod tests {
     fn a_slot_expects_what_it_saw() {
         let mut seasonal = Seasonal::new(1.0);
         for i in 0..40 {
-            seasonal.push(2 * i, 3, 1.0);
-            seasonal.push(2 * i + 1, 15, 9.0);
+            seasonal.push(1.0 / f64::from(2 * i + 1), 3, 1.0);
+            seasonal.push(1.0 / f64::from(2 * i + 2), 15, 9.0);
         }
-        assert_eq!(seasonal.push(80, 15, 9.0), 0.0);
-        assert_eq!(seasonal.push(81, 3, 9.0), 8.0);
+        assert_eq!(seasonal.push(1.0 / 81.0, 15, 9.0), 0.0);
+        assert_eq!(seasonal.push(1.0 / 82.0, 3, 9.0), 8.0);
     }
 }

@@ -1,6 +1,8 @@
 //! The seven views of a series and their remembered ranges.
 
-use super::moving_mean::MovingMean;
+use std::mem::offset_of;
+
+use super::moving_means::{MovingMeans, Samples};
 use super::moving_min::MovingMin;
 use super::pattern::Pattern;
 use super::predictor::Predictor;
@@ -21,52 +23,76 @@ const STREAMS: [&str; 7] =
     ["level", "log_level", "sustained_short", "sustained_long", "seasonal", "predictability", "pattern"];
 const PATTERN: usize = 6;
 
+/// In the order of C: first what every sample needs as a whole, then that of which a sample needs a few places, so that little
+/// memory has to come for a sample, from one page if possible.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(super) struct Views {
     ranges: [Range; 7],
     streams: Streams,
 }
 
 #[derive(Debug, Clone)]
+#[repr(C)]
 struct Streams {
-    short: MovingMin<SHORT>,
-    long: MovingMin<LONG>,
-    seasonal: Seasonal,
-    residual: MovingMean<SMOOTH>,
     predictor: Predictor,
-    error: MovingMean<SMOOTH>,
+    short: MovingMin<SHORT>,
     pattern: Pattern,
+    /// Of the seasonal residual and the prediction error.
+    means: MovingMeans,
+    seasonal: Seasonal,
+    smoothed: Samples<SMOOTH>,
+    long: MovingMin<LONG>,
 }
 
 impl Streams {
-    /// Value of each stream at sample number `i`; `lx` is the signed logarithm of `x`.
-    fn push(&mut self, i: u64, slot: usize, x: f64, lx: f64) -> [f64; 7] {
-        [
-            x,
-            lx,
-            self.short.push(i, x),
-            self.long.push(i, x),
-            self.residual.push(i, self.seasonal.push(i, slot, lx)),
-            self.error.push(i, self.predictor.push(i, lx)),
-            self.pattern.push(lx),
-        ]
+    /// Value of each stream at sample number `i`, whose share of all samples is 1 / (i + 1); `lx` is the signed logarithm of
+    /// `x`.
+    #[inline]
+    fn push(&mut self, i: u64, share: f64, slot: usize, x: f64, lx: f64) -> [f64; 7] {
+        let new = [self.seasonal.push(share, slot, lx), self.predictor.push(i, share, lx)];
+        let [residual, error] = self.means.push(&mut self.smoothed, i, new);
+        [x, lx, self.short.push(i, x), self.long.push(i, x), residual, error, self.pattern.push(lx)]
     }
 }
 
 impl Views {
+    /// Bytes from the front that every sample needs.
+    pub(super) const FRONT: usize = offset_of!(Views, streams.seasonal) + Seasonal::FRONT;
+
+    /// Before the first sample.
+    pub(super) fn empty() -> Views {
+        Views {
+            ranges: [Range::new(0.0); 7],
+            streams: Streams {
+                predictor: Predictor::new(0.0),
+                short: MovingMin::new(),
+                pattern: Pattern::new(),
+                means: MovingMeans::default(),
+                long: MovingMin::new(),
+                seasonal: Seasonal::new(0.0),
+                smoothed: Samples::new(),
+            },
+        }
+    }
+
     /// From the first sample.
-    pub(super) fn new(slot: usize, x: f64, lx: f64) -> Views {
-        let mut streams = Streams {
-            short: MovingMin::new(),
-            long: MovingMin::new(),
-            seasonal: Seasonal::new(lx),
-            residual: MovingMean::new(),
-            predictor: Predictor::new(lx),
-            error: MovingMean::new(),
-            pattern: Pattern::new(),
-        };
-        let ranges = streams.push(0, slot, x, lx).map(Range::new);
-        Views { ranges, streams }
+    pub(super) fn begin(&mut self, slot: usize, x: f64, lx: f64) {
+        self.streams.seasonal = Seasonal::new(lx);
+        self.streams.predictor = Predictor::new(lx);
+        self.ranges = self.streams.push(0, 1.0, slot, x, lx).map(Range::new);
+    }
+
+    /// Asks for the memory behind the front that a sample of this slot needs.
+    #[inline]
+    pub(super) fn prefetch_places(&self, slot: usize) {
+        self.streams.smoothed.prefetch();
+        self.streams.seasonal.prefetch_slot(slot);
+        self.streams.long.prefetch();
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.streams.pattern.heap_bytes()
     }
 
     /// Signed logarithm of the value that the hour of day and kind of day let expect.
@@ -82,22 +108,22 @@ impl Views {
     /// Mean novelty over the streams of sample number `i` (from 1), and the stream that left its range furthest. Streams
     /// report from sample number `warm` on. Learns the sample.
     pub(super) fn judge(&mut self, i: u64, slot: usize, x: f64, lx: f64, warm: u64, keep: f64) -> (f64, Reason) {
-        let values = self.streams.push(i, slot, x, lx);
+        let share = 1.0 / (i + 1) as f64;
+        let values = self.streams.push(i, share, slot, x, lx);
         let mut total = 0.0;
-        let (mut greatest, mut furthest) = (0.0, 0);
-        let before = self.ranges;
+        let (mut greatest, mut furthest, mut before) = (0.0, 0, self.ranges[0]);
         for (stream, (range, &value)) in self.ranges.iter_mut().zip(&values).enumerate() {
             let needed = if stream == PATTERN { PATTERN_WARM_UP * warm } else { warm };
             if i >= needed {
                 let novelty = range.novelty(value);
                 total += novelty;
                 if novelty > greatest {
-                    (greatest, furthest) = (novelty, stream);
+                    (greatest, furthest, before) = (novelty, stream, *range);
                 }
             }
-            range.learn(i, value, keep);
+            range.learn(i, share, value, keep);
         }
-        let Range { lo, hi, .. } = before[furthest];
+        let Range { lo, hi, .. } = before;
         (total / STREAMS.len() as f64, Reason::new(STREAMS[furthest], values[furthest], lo, hi))
     }
 
@@ -109,26 +135,26 @@ impl Views {
         self.streams.short.save(samples, out);
         self.streams.long.save(samples, out);
         self.streams.seasonal.save(out);
-        self.streams.residual.save(out);
+        self.streams.means.save(&self.streams.smoothed, 0, out);
         self.streams.predictor.save(out);
-        self.streams.error.save(out);
+        self.streams.means.save(&self.streams.smoothed, 1, out);
         self.streams.pattern.save(out);
     }
 
     pub(super) fn restore(samples: u64, reader: &mut Reader<'_>) -> Result<Views, DecodeError> {
-        let mut ranges = [Range::new(0.0); 7];
-        for range in &mut ranges {
+        let mut views = Views::empty();
+        for range in &mut views.ranges {
             *range = Range::restore(reader)?;
         }
-        let streams = Streams {
-            short: MovingMin::restore(samples, reader)?,
-            long: MovingMin::restore(samples, reader)?,
-            seasonal: Seasonal::restore(reader)?,
-            residual: MovingMean::restore(reader)?,
-            predictor: Predictor::restore(reader)?,
-            error: MovingMean::restore(reader)?,
-            pattern: Pattern::restore(reader)?,
-        };
-        Ok(Views { ranges, streams })
+        // the order of the bytes, which is not that in memory
+        let streams = &mut views.streams;
+        streams.short = MovingMin::restore(samples, reader)?;
+        streams.long = MovingMin::restore(samples, reader)?;
+        streams.seasonal = Seasonal::restore(reader)?;
+        streams.means.restore(&mut streams.smoothed, 0, reader)?;
+        streams.predictor = Predictor::restore(reader)?;
+        streams.means.restore(&mut streams.smoothed, 1, reader)?;
+        streams.pattern = Pattern::restore(reader)?;
+        Ok(views)
     }
 }
