@@ -113,6 +113,12 @@ mod tests {
     }
 
     #[test]
+    fn a_watch_of_the_default_detector_takes_six_to_seven_kibibytes() {
+        let watch = Watch::new(Method::RangeNovelty, &Options::new()).unwrap();
+        assert!((6 * 1024..7 * 1024).contains(&(size_of::<Watch>() + watch.heap_bytes())));
+    }
+
+    #[test]
     fn bytes_of_another_version_are_refused() {
         assert!(Watch::restore(&[]).is_err());
         assert!(Watch::restore(&[3, 255, 255, 255, 0]).is_err());

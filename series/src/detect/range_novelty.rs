@@ -88,7 +88,7 @@ struct Settings {
 ///
 /// The expected value is the usual level at this hour of a weekday or weekend, the band the remembered range of the values.
 /// A reason's numbers are the value and the remembered range of the stream that left its range furthest. The state takes
-/// some 4 300 bytes saved and 6 KiB in memory.
+/// some 4 300 bytes saved and 6.5 KiB in memory.
 ///
 /// In the order of C: the views come last, so that their front and all before it are one piece of memory to ask for.
 #[derive(Debug, Clone)]
