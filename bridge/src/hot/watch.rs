@@ -50,8 +50,12 @@ impl HotClient {
         Ok(watched)
     }
 
-    /// Hands the detectors over again to those measures of which a sample came too late for Redis to judge.
-    pub async fn watch_behind(&self, source: &str, states: &[WatchState]) -> Result<Watched, HotError> {
+    /// Hands the detectors over again: to those measures of which a sample came too late for Redis to judge, and all of them
+    /// where Redis watches nothing of the source, as after a detach that was rolled back.
+    pub async fn watch_again(&self, source: &str, states: &[WatchState]) -> Result<Watched, HotError> {
+        if self.watches(redis::cmd("STRATA.WATCHES").arg(source)).await?.is_empty() {
+            return self.watch(source, states).await;
+        }
         let behind: HashSet<(String, String)> =
             self.watches(redis::cmd("STRATA.WATCHES").arg(source).arg("BEHIND")).await?.into_iter().collect();
         let mut watched = Watched::default();

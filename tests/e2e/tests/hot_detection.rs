@@ -336,6 +336,10 @@ fn the_watch_ends_with_the_source() {
     client.batch_execute(unreachable).unwrap();
     let warnings = warnings.lock().unwrap();
     assert!(warnings[0].contains("goes on watching") && warnings[0].contains("STRATA.WATCH"), "{warnings:?}");
+    client.batch_execute("BEGIN; SELECT strata.detach('readings'); ROLLBACK").unwrap();
+    assert_eq!(watches(&mut sensors, &database.name), []);
+    database.job("anomaly_detection");
+    assert_eq!(watches(&mut sensors, &database.name).len(), 1, "the source is not let go");
     client.batch_execute("SELECT strata.detach('readings')").unwrap();
     assert_eq!(watches(&mut sensors, &database.name), []);
 }
