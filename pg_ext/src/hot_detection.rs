@@ -20,7 +20,7 @@ use series::detect::Method;
 /// When Redis is given the states.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Handover {
-    /// Unless this run of Redis has them, and has judged all its samples in order.
+    /// Unless this run of Redis has them still, and has judged all its samples in order.
     WhereNew,
     /// Also again: series may have come into being since.
     Always,
@@ -42,7 +42,7 @@ pub fn hand_over(source: &Source, client: &HotClient, instance: &str, when: Hand
     let states = newest_states(source.id)?;
     let new = (instance.to_owned(), states.hash);
     if when == Handover::WhereNew && known.as_ref() == Some(&new) {
-        let again = client.watch_behind(&source.name, &states.states);
+        let again = client.watch_again(&source.name, &states.states);
         return Ok(BackendWait.wait("handing detectors to Redis", again)?.left_out);
     }
     let watched = BackendWait.wait("handing detectors to Redis", client.watch(&source.name, &states.states))?;

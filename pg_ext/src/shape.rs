@@ -17,6 +17,8 @@ pub struct TableColumns {
     pub types: Vec<String>,
     /// Columns that PostgreSQL computes itself and that cannot be written.
     pub generated: Vec<bool>,
+    /// Columns of types that somebody made, who may have made casts from them as well.
+    made: Vec<bool>,
 }
 
 impl TableColumns {
@@ -28,6 +30,7 @@ impl TableColumns {
         let mut columns = Vec::new();
         let mut types = Vec::new();
         let mut generated = Vec::new();
+        let mut made = Vec::new();
         Spi::connect(|client| -> Result<()> {
             let rows = client.select(
                 "SELECT a.attname::text, a.atttypid, a.atttypmod, a.attnotnull, format_type(a.atttypid, a.atttypmod), a.attgenerated <> ''
@@ -42,6 +45,7 @@ impl TableColumns {
                 columns.push(Column::new(name, kind(type_oid, modifier), not_null == Some(true)));
                 types.push(row.get::<String>(5)?.unwrap_or_default());
                 generated.push(row.get::<bool>(6)? == Some(true));
+                made.push(type_oid.to_u32() >= pg_sys::FirstNormalObjectId);
             }
             Ok(())
         })?;
@@ -57,7 +61,7 @@ impl TableColumns {
         if source.cold.is_some() {
             shape.check_names().map_err(|error| unfit(error, source))?;
         }
-        Ok(Self { shape, types, generated })
+        Ok(Self { shape, types, generated, made })
     }
 
     /// Time, key and some measures alone.
@@ -77,12 +81,14 @@ impl TableColumns {
             shape,
             types: kept.iter().map(|i| self.types[*i].clone()).collect(),
             generated: kept.iter().map(|i| self.generated[*i]).collect(),
+            made: kept.iter().map(|i| self.made[*i]).collect(),
         })
     }
 
     /// The select list that [`read_row`] understands, for a table alias `t`.
     pub fn select_list(&self) -> String {
-        self.shape.columns().iter().map(select_expression).collect::<Vec<_>>().join(", ")
+        let columns = self.shape.columns().iter().zip(&self.made);
+        columns.map(|(column, made)| select_expression(column, *made)).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -123,9 +129,11 @@ fn finite<T>(value: Option<T>, column: &Column) -> Result<T> {
     })
 }
 
-fn select_expression(column: &Column) -> String {
+/// The type's output rather than a cast where the type is somebody's: jobs must not run what that somebody made a cast of.
+fn select_expression(column: &Column, made: bool) -> String {
     let name = format!("t.{}", quote::ident(&column.name));
     match column.kind {
+        ColumnKind::Text if made => format!("CASE WHEN {name} IS DISTINCT FROM NULL THEN format('%s', {name}) END"),
         ColumnKind::Int64 => format!("{name}::int8"),
         ColumnKind::Float64 => format!("{name}::float8"),
         ColumnKind::Numeric | ColumnKind::Text => format!("{name}::text"),

@@ -1,5 +1,5 @@
 use redis::Value;
-use series::series_name::{HashTag, SeriesName};
+use series::series_name::SeriesName;
 use series::wire::Batch;
 
 use super::client::HotClient;
@@ -23,11 +23,12 @@ impl HotClient {
     ///
     /// Errors mean that an unknown part arrived: filling again is harmless.
     pub async fn fill(&self, source: &str, series: &[(String, Batch)]) -> Result<Filled, HotError> {
-        let mut commands = Vec::with_capacity(series.len());
-        for (key, batch) in series {
-            let Ok(name) = SeriesName::new(source, key) else { continue };
+        let named = series.iter().filter_map(|(key, batch)| Some((SeriesName::new(source, key).ok()?, batch)));
+        let (names, batches): (Vec<SeriesName>, Vec<&Batch>) = named.unzip();
+        let mut commands = Vec::with_capacity(names.len());
+        for (redis_key, batch) in self.redis_keys(&names).await?.into_iter().zip(batches) {
             // a command of several keys fails as a whole where one of them holds something else
-            let mut command = KeyCommand::new("STRATA.FILL", name.redis_key(HashTag::None));
+            let mut command = KeyCommand::new("STRATA.FILL", redis_key);
             command.command.arg(batch.encode());
             commands.push(command);
         }

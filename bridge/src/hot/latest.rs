@@ -7,6 +7,9 @@ use super::error::HotError;
 use super::route::KeyCommand;
 use super::{reply, time_arg};
 
+/// One command stays small enough that Redis is never busy with it for long.
+const SERIES_PER_COMMAND: usize = 1000;
+
 /// The newest sample of one series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LatestSample {
@@ -38,29 +41,61 @@ impl HotClient {
     async fn latest_of(&self, source: &str, keys: &[String]) -> Result<Vec<LatestSample>, HotError> {
         // what cannot be the name of a series cannot have samples either
         let names: Vec<SeriesName> = keys.iter().filter_map(|key| SeriesName::new(source, key).ok()).collect();
-        let redis_keys: Vec<String> = names.iter().map(|name| name.redis_key(HashTag::None)).collect();
-        let groups = self.groups(redis_keys.iter().map(String::as_str)).await?;
-        let mut commands = Vec::with_capacity(groups.len());
-        for group in &groups {
+        let found = self.newest(&names).await?;
+        let known = names.iter().zip(found).filter_map(|(name, found)| Some((name, found?)));
+        known
+            .map(|(name, (_, answer))| {
+                let [time, values] = reply::fields::<2>(answer, "a sample")?;
+                sample(name.key().to_owned(), &time, values)
+            })
+            .collect()
+    }
+
+    /// The Redis key of each of these series; the plain one of those that Redis does not have.
+    pub(super) async fn redis_keys(&self, names: &[SeriesName]) -> Result<Vec<String>, HotError> {
+        let found = self.newest(names).await?.into_iter().zip(names);
+        Ok(found.map(|(found, name)| found.map_or_else(|| name.redis_key(HashTag::None), |(key, _)| key)).collect())
+    }
+
+    /// Redis key and newest sample (`[time, [measure, value, …]]`, or an error) of each of these series. Where there are
+    /// several with a name, as one with a hash tag and one without, that with the newest of their samples.
+    async fn newest(&self, names: &[SeriesName]) -> Result<Vec<Option<(String, Value)>>, HotError> {
+        let mut asked: Vec<(usize, String)> = names
+            .iter()
+            .enumerate()
+            .flat_map(|(position, name)| {
+                [HashTag::None, HashTag::Source, HashTag::Key].map(|tag| (position, name.redis_key(tag)))
+            })
+            .collect();
+        asked.dedup();
+        let groups = self.groups(asked.iter().map(|(_, key)| key.as_str())).await?;
+        let together: Vec<&[usize]> = groups.iter().flat_map(|group| group.chunks(SERIES_PER_COMMAND)).collect();
+        let mut commands = Vec::with_capacity(together.len());
+        for group in &together {
             let mut command = redis::cmd("STRATA.MGET");
-            group.iter().for_each(|&position| {
-                command.arg(&redis_keys[position]);
+            group.iter().for_each(|&one| {
+                command.arg(&asked[one].1);
             });
-            commands.push(KeyCommand { redis_key: redis_keys[group[0]].clone(), command });
+            commands.push(KeyCommand { redis_key: asked[group[0]].1.clone(), command });
         }
-        let mut latest = Vec::with_capacity(names.len());
-        for (group, answer) in groups.iter().zip(self.query_keys(&commands).await?) {
+        let mut found: Vec<Option<(Micros, String, Value)>> = vec![None; names.len()];
+        for (group, answer) in together.iter().zip(self.query_keys(&commands).await?) {
             let answers = match answer {
                 Value::ServerError(error) => return Err(self.describe(error)),
                 answer => reply::array(answer)?,
             };
-            let known = group.iter().zip(answers).filter(|(_, answer)| *answer != Value::Nil);
-            for (&position, answer) in known {
-                let [time, values] = reply::fields::<2>(answer, "a sample")?;
-                latest.push(sample(names[position].key().to_owned(), &time, values)?);
+            for (&one, answer) in group.iter().zip(answers).filter(|(_, answer)| *answer != Value::Nil) {
+                let (position, redis_key) = &asked[one];
+                let time = match &answer {
+                    Value::Array(fields) => fields.first().map_or(Ok(Micros::MIN), time_arg::parse)?,
+                    _ => Micros::MIN,
+                };
+                if found[*position].as_ref().is_none_or(|(newest, ..)| time > *newest) {
+                    found[*position] = Some((time, redis_key.clone(), answer));
+                }
             }
         }
-        Ok(latest)
+        Ok(found.into_iter().map(|found| found.map(|(_, redis_key, answer)| (redis_key, answer))).collect())
     }
 }
 

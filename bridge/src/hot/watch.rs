@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use redis::Value;
-use series::series_name::{HashTag, SeriesName};
+use series::series_name::SeriesName;
 use series::time::Micros;
 
 use super::client::HotClient;
@@ -42,29 +42,47 @@ impl HotClient {
         let mut watched = Watched::default();
         // Redis is asked rather than remembered: it may have been put back to an older state
         let mut others = self.watches(redis::cmd("STRATA.WATCHES").arg(source)).await?;
-        let wanted: HashSet<(String, &str)> =
-            states.iter().filter_map(|state| Some((redis_key(source, state)?, state.measure.as_str()))).collect();
-        others.retain(|(key, measure)| !wanted.contains(&(key.clone(), measure.as_str())));
+        let states = self.addressed(source, states).await?;
+        let wanted: HashSet<(&str, &str)> =
+            states.iter().map(|(redis_key, state)| (redis_key.as_str(), state.measure.as_str())).collect();
+        others.retain(|(key, measure)| !wanted.contains(&(key.as_str(), measure.as_str())));
         watched.ended = self.send(&ends(&others), &mut watched.left_out).await?;
-        watched.taken = self.send(&begins(source, states), &mut watched.left_out).await?;
+        watched.taken = self.send(&begins(&states), &mut watched.left_out).await?;
         Ok(watched)
     }
 
-    /// Hands the detectors over again to those measures of which a sample came too late for Redis to judge.
-    pub async fn watch_behind(&self, source: &str, states: &[WatchState]) -> Result<Watched, HotError> {
+    /// Hands the detectors over again: to those measures of which a sample came too late for Redis to judge, and all of them
+    /// where Redis watches nothing of the source, as after a detach that was rolled back.
+    pub async fn watch_again(&self, source: &str, states: &[WatchState]) -> Result<Watched, HotError> {
+        if self.watches(redis::cmd("STRATA.WATCHES").arg(source)).await?.is_empty() {
+            return self.watch(source, states).await;
+        }
         let behind: HashSet<(String, String)> =
             self.watches(redis::cmd("STRATA.WATCHES").arg(source).arg("BEHIND")).await?.into_iter().collect();
         let mut watched = Watched::default();
         if behind.is_empty() {
             return Ok(watched);
         }
-        let wanted: Vec<WatchState> = states
-            .iter()
-            .filter(|state| redis_key(source, state).is_some_and(|key| behind.contains(&(key, state.measure.clone()))))
-            .cloned()
-            .collect();
-        watched.taken = self.send(&begins(source, &wanted), &mut watched.left_out).await?;
+        let mut wanted = self.addressed(source, states).await?;
+        wanted.retain(|(redis_key, state)| behind.contains(&(redis_key.clone(), state.measure.clone())));
+        watched.taken = self.send(&begins(&wanted), &mut watched.left_out).await?;
         Ok(watched)
+    }
+
+    /// These states with the Redis keys of their series; without those of keys that cannot name one.
+    async fn addressed<'a>(
+        &self,
+        source: &str,
+        states: &'a [WatchState],
+    ) -> Result<Vec<(String, &'a WatchState)>, HotError> {
+        let of_one_key = states.chunk_by(|one, next| one.key == next.key);
+        let named = of_one_key.filter_map(|states| Some((SeriesName::new(source, &states[0].key).ok()?, states)));
+        let (names, states): (Vec<SeriesName>, Vec<&[WatchState]>) = named.unzip();
+        let redis_keys = self.redis_keys(&names).await?.into_iter();
+        Ok(redis_keys
+            .zip(states)
+            .flat_map(|(key, states)| states.iter().map(move |state| (key.clone(), state)))
+            .collect())
     }
 
     /// Redis key and measure of each watch that Redis names.
@@ -98,20 +116,15 @@ impl HotClient {
     }
 }
 
-/// `None` for a key that cannot name a series.
-fn redis_key(source: &str, state: &WatchState) -> Option<String> {
-    SeriesName::new(source, &state.key).ok().map(|name| name.redis_key(HashTag::None))
-}
-
-fn begins(source: &str, states: &[WatchState]) -> Vec<KeyCommand> {
-    let of_one_key = states.chunk_by(|one, next| one.key == next.key);
+fn begins(states: &[(String, &WatchState)]) -> Vec<KeyCommand> {
+    let of_one_key = states.chunk_by(|one, next| one.0 == next.0);
     of_one_key
-        .filter_map(|states| {
-            let mut watch = KeyCommand::new("STRATA.WATCH", redis_key(source, &states[0])?);
-            for WatchState { measure, after, state, .. } in states {
+        .map(|states| {
+            let mut watch = KeyCommand::new("STRATA.WATCH", states[0].0.clone());
+            for (_, WatchState { measure, after, state, .. }) in states {
                 watch.command.arg(measure).arg(time_arg::format(*after)).arg(state);
             }
-            Some(watch)
+            watch
         })
         .collect()
 }

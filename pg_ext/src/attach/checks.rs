@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Result};
 use crate::quote;
-use crate::source;
+use crate::source::{self, Source};
 use pgrx::prelude::*;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
@@ -106,9 +106,11 @@ pub fn check_owner(relation: pg_sys::Oid) -> Result<()> {
 }
 
 pub fn columns(relation: pg_sys::Oid) -> Result<Vec<Column>> {
-    Spi::connect(|client| {
-        let rows = client.select(
-            "SELECT a.attname::text, t.typname::text, a.attnotnull,
+    // `update`, because the snapshot of a `select` may be older than the lock on the table
+    Spi::connect_mut(|client| {
+        let rows = client.update(
+            "SELECT a.attname::text,
+                 CASE t.typnamespace WHEN 'pg_catalog'::regnamespace THEN t.typname::text ELSE t.oid::regtype::text END, a.attnotnull,
                  NOT a.attnotnull AND a.attgenerated = '' AND a.attidentity = '' FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
              WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
             None,
@@ -124,6 +126,20 @@ pub fn columns(relation: pg_sys::Oid) -> Result<Vec<Column>> {
         }
         Ok(columns)
     })
+}
+
+/// Keeps the columns of an attached table as they are until the end of the transaction. Jobs read it with rights that its
+/// owner does not have, and a cast from a type of the owner's would run the owner's function with them.
+///
+/// # Errors
+/// `42804` and `42703` where the table could not be attached any more.
+pub fn check_columns_of(source: &Source) -> Result<()> {
+    // SAFETY: locks by number; a table that is gone has no columns, which is found below.
+    unsafe { pg_sys::LockRelationOid(source.relation, pg_sys::AccessShareLock as pg_sys::LOCKMODE) };
+    let columns = columns(source.relation)?;
+    check_time_column(&columns, &source.time_column, &source.table)?;
+    check_key_column(&columns, &source.key_column, &source.table)?;
+    check_measures(&source.measures, &columns, &source.time_column, &source.key_column, &source.table)
 }
 
 fn no_column(name: &str, table: &str) -> Failure {

@@ -10,6 +10,7 @@ use crate::manifest;
 use crate::quote;
 use crate::shape::TableColumns;
 use crate::source::{self, Source};
+pub use checks::check_columns_of;
 use checks::{
     Column, check_cold, check_key_column, check_measures, check_name, check_owner, check_relation, check_time_column,
     check_unique_index, columns, relation_base_name,

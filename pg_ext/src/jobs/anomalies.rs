@@ -14,6 +14,7 @@ mod states;
 use super::Result;
 use super::each_source::Backlog;
 use crate::as_user::AsUser;
+use crate::attach::check_columns_of;
 use crate::dirty_log::{self, Consumer};
 use crate::failure::Failure;
 use crate::source::{self, Source};
@@ -41,6 +42,7 @@ pub fn detect(source: &Source) -> Result<JobOutcome> {
 }
 
 fn detect_source(source: &Source) -> std::result::Result<JobOutcome, Failure> {
+    check_columns_of(source)?;
     let days = dirty_log::pending(source.id, Consumer::AnomalyDetection)?;
     let detectors = Detector::of(source)?;
     events::end_unwatched(source, &detectors)?;

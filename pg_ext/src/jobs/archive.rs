@@ -1,6 +1,7 @@
 //! The archive: days older than the warm limit into BigQuery, proved, and then out of the table if the source says so.
 
 use super::{Result, drop_days};
+use crate::attach::check_columns_of;
 use crate::dirty_log::{self, Consumer, DirtyDay};
 use crate::failure::Failure;
 use crate::interrupts::BackendWait;
@@ -98,6 +99,7 @@ struct LoadedDay {
 /// Reads a day; `None`, and the day is done, where the archive holds it already.
 fn load(source: &Source, columns: &TableColumns, dirty: DirtyDay, known: Option<&Entry>) -> Result<Option<LoadedDay>> {
     transaction(ACTIVITY, || {
+        check_columns_of(source)?;
         let rows = stored_day::rows(source, columns, dirty.day)?;
         let archived = known.filter(|entry| entry.state == State::Archived);
         let vanished = archived.is_some_and(|entry| !dirty.removes && (rows.len() as u64) < entry.content.rows);

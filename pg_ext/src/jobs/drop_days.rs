@@ -3,6 +3,7 @@
 use super::Result;
 use super::archive::Limit;
 use crate::as_user::AsUser;
+use crate::attach::check_columns_of;
 use crate::dirty_log::{self, Quiet};
 use crate::failure::Failure;
 use crate::partitions::{self, Part};
@@ -102,6 +103,7 @@ fn units(eligible: &BTreeMap<Day, ContentHash>, parts: Vec<Part>, limit: Limit) 
 /// Locks the table and drops the unit if every row in it is proved; `None` if it is not.
 fn drop_unit(source: &Source, columns: &TableColumns, unit: &Unit) -> std::result::Result<Option<usize>, Failure> {
     lock(source)?;
+    check_columns_of(source)?;
     let proved = manifest::of_days(source.id, unit.days.iter().copied())?;
     let mut left = Vec::new();
     for day in &unit.days {
@@ -130,6 +132,7 @@ fn drop_unit(source: &Source, columns: &TableColumns, unit: &Unit) -> std::resul
 /// Archived days whose rows left the table by another way than a DELETE (a retention policy, a dropped partition) are in
 /// the archive only, and queries must look for them there.
 pub fn notice_vanished_days(source: &Source) -> std::result::Result<(), Failure> {
+    check_columns_of(source)?;
     let time = source.time();
     Spi::run_with_args(
         &format!(

@@ -1,6 +1,7 @@
 //! The rollup: aggregates of every changed day, at 5 minutes, an hour and a day.
 
 use super::Result;
+use crate::attach::check_columns_of;
 use crate::dirty_log::{self, Consumer, DirtyDay};
 use crate::failure::Failure;
 use crate::pg_time;
@@ -31,6 +32,7 @@ pub fn rollup(source: &Source) -> Result<JobOutcome> {
 }
 
 fn rollup_day(source: &Source, dirty: DirtyDay) -> std::result::Result<i64, Failure> {
+    check_columns_of(source)?;
     let states = day_states(source, dirty.day)?;
     let count = replace(source, dirty.day, states)?;
     dirty_log::done(source.id, Consumer::Rollup, &[dirty])?;

@@ -1,6 +1,7 @@
 //! The look every minute whether Redis was started anew, and the fill that follows.
 
 use super::Result;
+use crate::attach::check_columns_of;
 use crate::failure::Failure;
 use crate::hot_detection::{self, Handover};
 use crate::interrupts::BackendWait;
@@ -22,6 +23,7 @@ fn warm_source(source: &Source, client: &HotClient) -> std::result::Result<JobOu
     if manifest::check_owner(source).is_err() {
         return Ok(JobOutcome::default());
     }
+    check_columns_of(source)?;
     let instance = BackendWait.wait("asking Redis for its instance", client.instance())?;
     if filled(source.id)?.as_ref() == Some(&instance) {
         return Ok(JobOutcome::default());

@@ -115,14 +115,17 @@ impl Scheduler {
 
     /// One look and what follows; gives the time to sleep, or `None` to leave.
     fn round(&mut self) -> Result<Option<Duration>, JobError> {
-        let jobs = match self.look()? {
-            Look::Leave(installed) => {
-                self.leave(&installed);
-                return Ok(None);
+        let jobs = loop {
+            match self.look()? {
+                Look::Leave(installed) => {
+                    self.leave(&installed);
+                    return Ok(None);
+                }
+                // when a run ends, its job is due another time
+                Look::Jobs(_) if self.reap()? => {}
+                Look::Jobs(jobs) => break jobs,
             }
-            Look::Jobs(jobs) => jobs,
         };
-        self.reap()?;
         let mut waiting = Vec::with_capacity(jobs.len());
         for job in jobs.iter().filter(|job| !self.runs(job.id)) {
             if let Some(due) = first_due(job)? {
@@ -171,14 +174,15 @@ impl Scheduler {
         self.children.iter().any(|child| child.job_id == job_id)
     }
 
-    /// Lets go of the workers that ended; a run that is not finished by then has crashed.
-    fn reap(&mut self) -> Result<(), JobError> {
+    /// Lets go of the workers that ended, if there are any; a run that is not finished by then has crashed.
+    fn reap(&mut self) -> Result<bool, JobError> {
+        let before = self.children.len();
         while let Some(place) = self.children.iter().position(|child| child.process.is_stopped()) {
             let run_id = self.children[place].run_id;
             transaction("settle a run", || runs::finish(run_id, &End::Crashed))?;
             self.children.swap_remove(place);
         }
-        Ok(())
+        Ok(self.children.len() < before)
     }
 
     /// Starts the jobs for which there is a place. Runs that took places for their parts learn of the others, and give way.

@@ -30,7 +30,7 @@ impl Segment {
     pub fn attach(handle: u32) -> Option<Self> {
         // SAFETY: takes a number; a segment that is gone gives null.
         let segment = unsafe { pg_sys::dsm_attach(handle) };
-        (!segment.is_null()).then_some(Self { segment })
+        (!segment.is_null()).then(|| Self { segment })
     }
 
     pub fn handle(&self) -> u32 {

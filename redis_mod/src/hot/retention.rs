@@ -4,6 +4,7 @@ use super::Series;
 use super::read::Rows;
 use series::block::Block;
 use series::bytes::DecodeError;
+use series::rollup::Rollups;
 use series::time::Micros;
 
 impl Series {
@@ -55,8 +56,9 @@ impl Series {
     }
 
     fn trim_rollups(&mut self) {
-        if let Some(first) = self.first() {
-            self.rollups.trim(first);
+        match self.first() {
+            Some(first) => self.rollups.trim(first),
+            None => self.rollups = Rollups::default(),
         }
     }
 
@@ -79,5 +81,34 @@ impl Series {
             },
         };
         oldest <= self.mark && self.last().is_some_and(|newest| oldest < newest.saturating_sub(retention))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hot::{PendingQuery, WindowQuery};
+    use series::rolling::Windows;
+    use series::rollup::Needs;
+    use series::time::MICROS_PER_MINUTE;
+
+    fn sum(series: &Series) -> f64 {
+        let mut windows = Windows::one(0, 1, Needs::default());
+        series.fold(&WindowQuery { from: 0, to: Micros::MAX, picks: &[0] }, &mut windows).unwrap();
+        windows.finish().into_one()[0].sum
+    }
+
+    #[test]
+    fn a_series_that_lost_all_samples_has_no_buckets_either() {
+        let mut series = Series::default();
+        for minute in 0..1000 {
+            series.add(minute * MICROS_PER_MINUTE, &[(b"flow", 1.0)]).unwrap();
+        }
+        let query = PendingQuery { from: Micros::MIN, to: Micros::MAX, count: usize::MAX };
+        let pending = series.pending(&query).unwrap().unwrap();
+        series.acknowledge(1, pending.token).unwrap();
+        assert_eq!((series.trim_to(Micros::MAX), sum(&series)), (Ok(1000), 0.0));
+        series.add(1000 * MICROS_PER_MINUTE, &[(b"flow", 7.0)]).unwrap();
+        assert_eq!(sum(&series), 7.0);
     }
 }

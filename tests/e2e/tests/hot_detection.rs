@@ -286,6 +286,24 @@ fn a_key_of_another_type_is_named_and_keeps_no_detector_from_the_other_series() 
 }
 
 #[test]
+fn series_with_a_hash_tag_are_filled_and_watched_like_others() {
+    let (server, redis) = servers();
+    let database = attached(server);
+    let mut sensors = Sensors::of(redis, &database);
+    let start = database.midnight(3);
+    insert(&database, start, &values(0..700, 10_000));
+    let name = &database.name;
+    let tagged = format!("{{{name}}}:A");
+    let time = milliseconds(start + 701 * STEP);
+    redis::cmd("STRATA.ADD").arg(&tagged).arg(time).arg("value").arg(50).exec(sensors.connection()).unwrap();
+    assert!(database.count("SELECT strata.warm_hot('readings')") > 0);
+    assert_eq!(sensors.info("series"), 1, "not once more without the tag");
+    database.job("anomaly_detection");
+    let method = vec!["value".to_owned(), "range_novelty".to_owned()];
+    assert_eq!(watches(&mut sensors, name), [(tagged, method)]);
+}
+
+#[test]
 fn the_watch_ends_with_the_detector() {
     let (server, redis) = servers();
     let database = attached_with(server, "'value', 'other'");
@@ -336,6 +354,10 @@ fn the_watch_ends_with_the_source() {
     client.batch_execute(unreachable).unwrap();
     let warnings = warnings.lock().unwrap();
     assert!(warnings[0].contains("goes on watching") && warnings[0].contains("STRATA.WATCH"), "{warnings:?}");
+    client.batch_execute("BEGIN; SELECT strata.detach('readings'); ROLLBACK").unwrap();
+    assert_eq!(watches(&mut sensors, &database.name), []);
+    database.job("anomaly_detection");
+    assert_eq!(watches(&mut sensors, &database.name).len(), 1, "the source is not let go");
     client.batch_execute("SELECT strata.detach('readings')").unwrap();
     assert_eq!(watches(&mut sensors, &database.name), []);
 }

@@ -246,3 +246,43 @@ fn two_databases_get_the_extension_at_the_same_time() {
         }
     });
 }
+
+#[test]
+fn a_cast_of_the_owner_does_not_run_with_the_rights_of_a_job() {
+    let database = stack().database();
+    let owner = user(&database, "owner", "strata_operator", false);
+    database.run(&format!(
+        "GRANT CREATE ON SCHEMA public TO {owner};
+         CREATE TABLE ran (who text); GRANT ALL ON ran TO PUBLIC;
+         SET ROLE {owner};
+         CREATE TYPE cunning AS ENUM ('0', '1', '2');
+         CREATE TABLE readings (time timestamptz NOT NULL, key text NOT NULL, value float8, remark cunning DEFAULT '1',
+             UNIQUE (key, time));
+         SELECT strata.attach('readings', 'time', 'key', name => '{}', hot => NULL, warm => '3 days', cold => '{}');
+         INSERT INTO readings SELECT {} + n * interval '5 min', 'A', n % 3 FROM generate_series(1, 200) n",
+        database.name,
+        database.cold(),
+        database.day(5),
+    ));
+    let train = format!("strata.train_joint('readings', '{}', now() - interval '9 days', now(), refit => true)", owner);
+    database.run(&format!("SELECT {train}"));
+    database.run(&format!(
+        "SET ROLE {owner};
+         CREATE FUNCTION note(cunning) RETURNS text LANGUAGE plpgsql
+             AS 'BEGIN INSERT INTO public.ran VALUES (current_user); RETURN format(''%s'', $1); END';
+         CREATE FUNCTION note_number(cunning) RETURNS float8 LANGUAGE sql AS 'SELECT public.note($1)::float8';
+         CREATE CAST (cunning AS text) WITH FUNCTION note(cunning);
+         CREATE CAST (cunning AS float8) WITH FUNCTION note_number(cunning)"
+    ));
+    assert_eq!(database.job("archive").0, 200);
+    database.run(&format!(
+        "SET ROLE {owner}; ALTER TABLE readings ALTER value TYPE cunning USING format('%s', value)::cunning"
+    ));
+    database.run(&format!("SET ROLE {owner}; UPDATE readings SET value = '1'"));
+    for job in ["rollup", "anomaly_detection", "joint_refit"] {
+        let refusal = database.job_refusal(job);
+        assert_eq!(refusal.sqlstate, "42804", "{job}: {refusal:?}");
+        assert!(refusal.message.contains("column \"value\""), "{job}: {refusal:?}");
+    }
+    assert_eq!(database.ask("SELECT string_agg(DISTINCT who, ' ') FROM ran"), "");
+}

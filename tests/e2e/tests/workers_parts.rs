@@ -326,6 +326,34 @@ fn a_terminated_worker_ends_its_parts_and_no_run_begins_before_they_have_ended()
 }
 
 #[test]
+fn parts_that_come_up_after_their_worker_is_gone_leave() {
+    let server = server_with(&[], 3);
+    let gates = Gates::shut(&server, 1..=3);
+    // a postmaster that stands still starts nobody, and takes no connection either
+    let (mut locker, mut client) = (server.connect(DATABASE).unwrap(), server.connect(DATABASE).unwrap());
+    let mut is = |sql: &str| client.query_one(&format!("SELECT {sql}"), &[]).unwrap().get::<_, bool>(0);
+    locker.batch_execute("BEGIN; LOCK TABLE strata.dirty_log").unwrap();
+    start_detection(&server);
+    let leader = wait_for_worker(&server, "anomaly_detection");
+    let waits = "EXISTS (SELECT FROM pg_locks WHERE pid = {} AND locktype = '{}' AND NOT granted)";
+    let waits_for = |what: &str| waits.replacen("{}", &leader.to_string(), 1).replacen("{}", what, 1);
+    eventually("it waits", || is(&waits_for("relation")));
+    signal(server.pid() as i32, "STOP");
+    locker.batch_execute("COMMIT").unwrap();
+    eventually("it has started its parts", || is(&waits_for("advisory")));
+    signal(leader, "TERM");
+    eventually("it is gone", || !is(&format!("EXISTS (SELECT FROM pg_stat_activity WHERE pid = {leader})")));
+    signal(server.pid() as i32, "CONT");
+    eventually("crashed", || first_run(&server, "status") == "crashed");
+    eventually("nobody is left", || processes(&server) == (0, 0));
+    assert!(is("true"), "the server has not started anew");
+    assert_eq!(count(&server, "SELECT count(*) FROM strata.job_runs"), 1, "nobody has tried again at once");
+    drop(gates);
+    run(&server, DETECT);
+    assert_eq!(left(&server), "");
+}
+
+#[test]
 fn a_fast_shutdown_does_not_wait_for_parts() {
     let mut server = server_with(&[], 4);
     run(&server, STAY_AT_GATES);

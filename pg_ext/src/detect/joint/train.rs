@@ -6,6 +6,7 @@ use super::options;
 use super::refit::caller_if;
 use super::sensors::Sensors;
 use super::stored::{self, Fitted, Request, check_rights, store};
+use crate::attach::check_columns_of;
 use crate::detect::readings::Readings;
 use crate::detect::setting::invalid;
 use crate::failure::{OrRaise, Result};
@@ -64,6 +65,7 @@ unsafe fn train_call(fcinfo: pg_sys::FunctionCallInfo) -> Result<i32> {
 /// `22023` where no key has enough rows, and those of `strata.rows`.
 pub fn train(source: &Source, request: &Request, plan: &Plan) -> Result<Vec<Fitted>> {
     check_rights(source)?;
+    check_columns_of(source)?;
     let settings = options::settings(Some(&request.options.0))?;
     let range = (pg_time::timestamptz(request.from), pg_time::timestamptz(request.to));
     let readings = Readings::new(source.clone(), request.measures.clone(), request.asked_keys.clone(), range, 0);
