@@ -123,7 +123,8 @@ impl Sample {
         self.put.is_none() && self.as_given && self.trimmed.is_none()
     }
 
-    /// Tells replicas and the AOF of this sample alone, and of what fell to the retention then; `rest` are the command's arguments after the time.
+    /// Tells replicas and the AOF of this sample alone, and of what fell to the retention then; `rest` are the command's
+    /// arguments after the time.
     pub fn replicate(&self, ctx: Ctx, command: &CStr, name: *mut RedisModuleString, rest: &[*mut RedisModuleString]) {
         match &self.put {
             Some(put) => ctx.replicate(c"STRATA.PUT", name, put, &[]),

@@ -27,7 +27,7 @@ pub struct WindowQuery<'a> {
 impl Series {
     /// Folds the samples of the range into `windows`, which has a bucket per picked measure.
     pub fn fold(&self, query: &WindowQuery<'_>, windows: &mut Windows) -> Result<(), DecodeError> {
-        let WindowQuery { from, to, picks, .. } = *query;
+        let WindowQuery { from, to, picks } = *query;
         self.open.prefetch();
         prefetch::slice(&self.blocks[self.blocks.len().saturating_sub(1)..]);
         self.rollups.prefetch(picks);

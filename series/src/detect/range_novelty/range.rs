@@ -42,7 +42,8 @@ impl Range {
         }
     }
 
-    /// Learns `x`, the sample number `i` (from 1), whose share of all samples is 1 / (i + 1). `keep` is the fraction of the range that one sample leaves.
+    /// Learns `x`, the sample number `i` (from 1), whose share of all samples is 1 / (i + 1). `keep` is the fraction of the
+    /// range that one sample leaves.
     #[inline]
     pub(super) fn learn(&mut self, i: u64, share: f64, x: f64, keep: f64) {
         let width = self.hi - self.lo;
