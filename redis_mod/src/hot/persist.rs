@@ -44,7 +44,7 @@ impl Series {
         }
         let open = self.open_block();
         put_varint(&mut out, self.blocks.len() as u64);
-        for block in &self.blocks {
+        for block in self.blocks.iter() {
             put_block(&mut out, block.data());
         }
         put_block(&mut out, open.as_ref().map_or(&[], Block::data));
@@ -140,13 +140,15 @@ fn read_measures(reader: &mut Reader<'_>, series: &mut Series) -> Result<(), Dec
     if count > MAX_MEASURES {
         return Err(DecodeError::Invalid("too many measures"));
     }
+    let mut names: Vec<&str> = Vec::with_capacity(count);
     for _ in 0..count {
         let name = reader.text()?;
-        if name.is_empty() || name.len() > MAX_NAME || series.measures.find(name.as_bytes(), 0).is_some() {
+        if name.is_empty() || name.len() > MAX_NAME || names.contains(&name) {
             return Err(DecodeError::Invalid("a measure's name"));
         }
-        series.measures.push(name);
+        names.push(name);
     }
+    series.measures.extend(&names);
     Ok(())
 }
 
