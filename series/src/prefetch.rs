@@ -20,7 +20,7 @@ pub(crate) fn front<T>(value: &T, length: usize) {
 
 /// Asks for a whole value.
 #[inline]
-pub(crate) fn value<T>(value: &T) {
+pub fn value<T>(value: &T) {
     front(value, size_of::<T>());
 }
 

@@ -217,12 +217,14 @@ impl Windows {
     /// window, which needs no division.
     #[inline]
     fn window_at(&mut self, time: Micros) -> usize {
-        if let (Shape::Tumbling { width, .. }, Some(&last)) = (self.shape, self.starts.last())
-            && (time.wrapping_sub(last) as u64) < width as u64
-        {
-            return (self.starts.len() - 1) * self.measures;
+        let width = match self.shape {
+            Shape::One { .. } => u64::MAX,
+            Shape::Tumbling { width, .. } => width as u64,
+        };
+        match self.starts.last() {
+            Some(&last) if (time.wrapping_sub(last) as u64) < width => (self.starts.len() - 1) * self.measures,
+            _ => self.window(self.start_of(time)),
         }
-        self.window(self.start_of(time))
     }
 
     /// Position of the window's first bucket.

@@ -168,9 +168,10 @@ impl Rollups {
     }
 
     /// Asks for the memory that [`Rollups::visit`] reads first.
-    pub fn prefetch(&self, picks: &[usize]) {
-        self.open.prefetch();
-        self.hours.prefetch(picks);
+    #[inline]
+    pub fn prefetch(&self, picks: &[usize], needs: Needs, hours: bool) {
+        self.hours.prefetch(picks, needs, hours);
+        self.open.prefetch(picks, needs, hours);
     }
 
     /// Calls `visit` with every kept state of the measures `picks` within `span`, which [`Rollups::kept`] gave: whole

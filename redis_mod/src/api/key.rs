@@ -7,6 +7,7 @@ use crate::index;
 use crate::series_type;
 use crate::stored::Stored;
 use redis_module::raw::{self, RedisModuleKey, RedisModuleString};
+use series::prefetch;
 use std::ffi::c_int;
 use std::ops::Deref;
 
@@ -34,7 +35,9 @@ impl Handle {
             if kind != series_type::handle() {
                 return Err(Failure::WrongType);
             }
-            Ok(Some(redis!(RedisModule_ModuleTypeGetValue(self.0)).cast()))
+            let stored: *mut Stored = redis!(RedisModule_ModuleTypeGetValue(self.0)).cast();
+            prefetch::value(&*stored);
+            Ok(Some(stored))
         }
     }
 }

@@ -71,7 +71,7 @@ impl Series {
     /// Apart, so that the way of most samples stays short.
     #[inline(never)]
     fn write_late(&mut self, time: Micros, targets: &[(usize, f64)]) -> Result<Judged, AddError> {
-        let mut among_blocks = self.blocks.last().is_some_and(|block| time <= block.last());
+        let mut among_blocks = self.blocks.last_time().is_some_and(|last| time <= last);
         if !among_blocks && self.open.len() >= OPEN_ROWS && self.open.search(time).is_err() {
             self.close()?;
             among_blocks = true;
@@ -168,9 +168,7 @@ impl Series {
             if self.measures.len() + new.len() > MAX_MEASURES {
                 return Err(AddError::TooManyMeasures);
             }
-            for name in new {
-                self.measures.push(name);
-            }
+            self.measures.extend(&new);
             self.open.widen(self.measures.len());
         }
         Ok(targets)
@@ -241,7 +239,7 @@ impl Series {
     /// Encodes changed rows again, as two blocks when they outgrew one.
     fn replace_block(&mut self, index: usize, rows: &Rows) {
         if rows.times.len() < BLOCK_ROWS * 2 {
-            self.blocks[index] = Block::encode(&rows.times, &rows.slices());
+            self.blocks.replace(index, Block::encode(&rows.times, &rows.slices()));
             return;
         }
         let middle = rows.times.len() / 2;
@@ -249,7 +247,7 @@ impl Series {
             let columns: SmallVec<[&[f64]; 8]> = rows.columns.iter().map(|column| &column[range.clone()]).collect();
             Block::encode(&rows.times[range.clone()], &columns)
         };
-        self.blocks[index] = half(0..middle);
+        self.blocks.replace(index, half(0..middle));
         self.blocks.insert(index + 1, half(middle..rows.times.len()));
     }
 

@@ -21,7 +21,7 @@ fn series() -> Series {
 }
 
 fn damage(series: &mut Series, block: usize) {
-    series.blocks[block].data_mut().fill(0xff);
+    series.blocks.data_mut().nth(block).unwrap().fill(0xff);
     let (first, last) = (series.blocks[block].first(), series.blocks[block].last());
     assert!(series.rows_between(first, last, &[0, 1]).is_err());
 }

@@ -1,6 +1,7 @@
 //! Removing samples of a time range.
 
 use super::Series;
+use super::blocks::Blocks;
 use super::read::Rows;
 use series::block::Block;
 use series::bytes::DecodeError;
@@ -29,7 +30,7 @@ impl Series {
         let mut kept = Vec::with_capacity(self.blocks.len());
         let mut rows = Rows::default();
         let all = self.measures.all();
-        for block in &self.blocks {
+        for block in self.blocks.iter() {
             if block.last() < from || block.first() > to {
                 kept.push(block.clone());
                 continue;
@@ -43,7 +44,7 @@ impl Series {
             }
         }
         self.closed_rows -= removed;
-        self.blocks = kept;
+        self.blocks = Blocks::from(kept);
         let open = self.open.range(from, to);
         removed += open.len();
         self.open.remove(open);

@@ -1,6 +1,7 @@
 //! Taking back samples that the table has, as after a restart without persistence.
 
 use super::add::AddError;
+use super::blocks::Blocks;
 use super::read::Rows;
 use super::{BLOCK_ROWS, OPEN_ROWS, Series, TIME_RANGE};
 use series::block::Block;
@@ -49,13 +50,13 @@ impl Series {
     /// Replaces the samples by these.
     fn hold(&mut self, rows: &Rows) {
         let closed = rows.times.len() - rows.times.len().min(OPEN_ROWS);
-        self.blocks.clear();
-        self.blocks.reserve_exact(closed.div_ceil(BLOCK_ROWS));
+        let mut blocks = Vec::with_capacity(closed.div_ceil(BLOCK_ROWS));
         for start in (0..closed).step_by(BLOCK_ROWS) {
             let range = start..closed.min(start + BLOCK_ROWS);
             let columns: Vec<&[f64]> = rows.columns.iter().map(|column| &column[range.clone()]).collect();
-            self.blocks.push(Block::encode(&rows.times[range], &columns));
+            blocks.push(Block::encode(&rows.times[range], &columns));
         }
+        self.blocks = Blocks::from(blocks);
         self.closed_rows = closed;
         self.open.clear();
         self.open.widen(self.measures.len());

@@ -5,6 +5,7 @@
 //! it belongs, and its block is encoded again.
 
 mod add;
+mod blocks;
 mod delete;
 mod fill;
 mod measures;
@@ -32,6 +33,7 @@ pub use watches::Alarm;
 use watches::Watches;
 pub use windows::WindowQuery;
 
+use blocks::Blocks;
 use measures::Measures;
 use open::OpenRows;
 use series::block::Block;
@@ -45,9 +47,6 @@ pub const BLOCK_ROWS: usize = 124;
 
 /// Rows that close the open rows, which take eight bytes a value. They fill up the last block first.
 const OPEN_ROWS: usize = BLOCK_ROWS / 2;
-
-/// Blocks that are made room for at a time: doubling would leave half of the room unused.
-const BLOCKS_AHEAD: usize = 8;
 
 /// Times between years 1 and 9999, the range of BigQuery's TIMESTAMP, which is the narrowest of the tiers.
 pub const TIME_RANGE: std::ops::RangeInclusive<Micros> = -62_135_596_800_000_000..=253_402_300_799_999_999;
@@ -69,7 +68,7 @@ pub struct Series {
     /// Rows that are pending; kept so that totals need no walk.
     pending_rows: usize,
     closed_rows: usize,
-    blocks: Vec<Block>,
+    blocks: Blocks,
     rollups: Rollups,
     watches: Watches,
     /// Times not newer than the newest sample at the time of writing, each with the number of its last write. Sorted.
@@ -87,7 +86,7 @@ impl Default for Series {
             seq: 0,
             pending_rows: 0,
             closed_rows: 0,
-            blocks: Vec::new(),
+            blocks: Blocks::default(),
             rollups: Rollups::default(),
             watches: Watches::default(),
             late: Vec::new(),
@@ -108,12 +107,12 @@ impl Series {
     }
 
     pub fn first(&self) -> Option<Micros> {
-        self.blocks.first().map(Block::first).or_else(|| self.open.first())
+        self.blocks.first_time().or_else(|| self.open.first())
     }
 
     /// Time of the newest sample.
     pub fn last(&self) -> Option<Micros> {
-        self.open.last().or_else(|| self.blocks.last().map(Block::last))
+        self.open.last().or_else(|| self.blocks.last_time())
     }
 
     /// Names of the measures in the order in which they first appeared.
@@ -154,8 +153,7 @@ impl Series {
         size_of::<Series>()
             + self.measures.heap_bytes()
             + self.open.heap_bytes()
-            + self.blocks.capacity() * size_of::<Block>()
-            + self.blocks.iter().map(|block| allocated(block.data())).sum::<usize>()
+            + self.blocks.heap_bytes(allocated)
             + self.late.capacity() * size_of::<(Micros, u64)>()
             + self.rollup_bytes(allocated)
             + self.watches.heap_bytes()
@@ -168,7 +166,7 @@ impl Series {
 
     /// The large allocations, for whoever defragments memory.
     pub fn allocations_mut(&mut self) -> impl Iterator<Item = &mut Box<[u8]>> {
-        self.blocks.iter_mut().map(Block::data_mut).chain(self.rollups.allocations_mut())
+        self.blocks.data_mut().chain(self.rollups.allocations_mut())
     }
 
     /// Closes the open rows into the last block, or into a new one if that is full.
@@ -182,14 +180,9 @@ impl Series {
                 let mut whole = Rows::default();
                 whole.read_block(block, &all)?;
                 whole.append(&mut rows);
-                self.blocks[last] = Block::encode(&whole.times, &whole.columns);
+                self.blocks.replace(last, Block::encode(&whole.times, &whole.columns));
             }
-            _ => {
-                if self.blocks.len() == self.blocks.capacity() {
-                    self.blocks.reserve_exact(BLOCKS_AHEAD);
-                }
-                self.blocks.push(Block::encode(&rows.times, &rows.columns));
-            }
+            _ => self.blocks.push(Block::encode(&rows.times, &rows.columns)),
         }
         self.closed_rows += self.open.len();
         self.open.clear();

@@ -140,22 +140,11 @@ impl Segment<'_> {
 impl Series {
     /// The segments that may hold samples in `from..=to`, oldest first.
     pub fn segments(&self, from: Micros, to: Micros) -> impl DoubleEndedIterator<Item = Segment<'_>> {
-        let blocks = self.blocks_between(from, to);
         let open = (!self.open.is_empty()
             && self.open.last().is_some_and(|last| last >= from)
             && self.open.first().is_some_and(|first| first <= to))
         .then_some(Segment::Open(&self.open));
-        blocks.iter().map(Segment::Block).chain(open)
-    }
-
-    fn blocks_between(&self, from: Micros, to: Micros) -> &[Block] {
-        // most questions end at the newest samples: they are spared a search through lines that are in no cache
-        if self.blocks.last().is_none_or(|last| last.last() < from) {
-            return &[];
-        }
-        let start = self.blocks.partition_point(|block| block.last() < from);
-        let end = self.blocks.partition_point(|block| block.first() <= to);
-        &self.blocks[start..end.max(start)]
+        self.blocks.between(from, to).iter().map(Segment::Block).chain(open)
     }
 
     /// All samples in `from..=to`.

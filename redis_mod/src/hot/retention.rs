@@ -38,7 +38,7 @@ impl Series {
             let gone = rows.range(Micros::MIN, to);
             self.closed_rows -= gone.len();
             rows.remove(gone);
-            self.blocks[whole] = Block::encode(&rows.times, &rows.columns);
+            self.blocks.replace(whole, Block::encode(&rows.times, &rows.columns));
         }
         self.drop_blocks(whole);
         self.open.remove(self.open.range(Micros::MIN, to));
@@ -51,7 +51,7 @@ impl Series {
     /// Drops the first blocks; returns the time of the newest sample in them.
     fn drop_blocks(&mut self, count: usize) -> Option<Micros> {
         let newest = self.blocks[..count].last().map(Block::last);
-        self.closed_rows -= self.blocks.drain(..count).map(|block| block.rows()).sum::<usize>();
+        self.closed_rows -= self.blocks.drop_first(count);
         newest
     }
 
@@ -73,13 +73,7 @@ impl Series {
     /// Whether [`Series::trim`] would find something: a cheap test for every write.
     #[inline]
     pub fn may_trim(&self, retention: Micros) -> bool {
-        let oldest = match self.blocks.first() {
-            Some(block) => block.last(),
-            None => match self.open.first() {
-                Some(first) => first,
-                None => return false,
-            },
-        };
+        let Some(oldest) = self.blocks.first_end().or_else(|| self.open.first()) else { return false };
         oldest <= self.mark && self.last().is_some_and(|newest| oldest < newest.saturating_sub(retention))
     }
 }

@@ -3,7 +3,6 @@
 use super::Series;
 use super::read::Rows;
 use series::bytes::DecodeError;
-use series::prefetch;
 use series::rolling::{Fit, Windows};
 use series::time::Micros;
 use std::cell::Cell;
@@ -28,10 +27,9 @@ impl Series {
     /// Folds the samples of the range into `windows`, which has a bucket per picked measure.
     pub fn fold(&self, query: &WindowQuery<'_>, windows: &mut Windows) -> Result<(), DecodeError> {
         let WindowQuery { from, to, picks } = *query;
-        self.open.prefetch();
-        prefetch::slice(&self.blocks[self.blocks.len().saturating_sub(1)..]);
-        self.rollups.prefetch(picks);
         let fit = windows.fit();
+        self.open.prefetch();
+        self.rollups.prefetch(picks, windows.needs(), fit == Fit::Hours);
         let (start, end) = match fit {
             Fit::None => (from, from),
             _ => self.rollups.kept((from, to.saturating_add(1)), windows.needs().sketch),

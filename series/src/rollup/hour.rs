@@ -32,6 +32,8 @@ pub(super) struct Hour {
 /// What a measure's values of a whole hour come to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct State {
+    /// Of the hour.
+    start: Micros,
     sum: f64,
     min: f64,
     max: f64,
@@ -44,21 +46,28 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) const EMPTY: State = State { sum: 0.0, min: 0.0, max: 0.0, m2: 0.0, count: 0, sketch: 0 };
+    pub(super) const fn empty(start: Micros) -> State {
+        State { start, sum: 0.0, min: 0.0, max: 0.0, m2: 0.0, count: 0, sketch: 0 }
+    }
+
+    pub(super) fn start(&self) -> Micros {
+        self.start
+    }
 
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// The state as a bucket of the hour that starts at `start`; first and last are left open.
-    pub(super) fn bucket(&self, start: Micros) -> Bucket {
-        let nowhere = Point { time: start, value: f64::NAN };
+    /// The state as a bucket; first and last are left open, and the mean if no deviations are needed.
+    #[inline]
+    pub(super) fn bucket(&self, needs: Needs) -> Bucket {
+        let nowhere = Point { time: self.start, value: f64::NAN };
         Bucket {
             count: u64::from(self.count),
             sum: self.sum,
             min: self.min,
             max: self.max,
-            mean: self.sum / f64::from(self.count),
+            mean: if needs.deviations { self.sum / f64::from(self.count) } else { f64::NAN },
             m2: self.m2,
             first: nowhere,
             last: nowhere,
@@ -303,7 +312,7 @@ fn put_section(
         }
     }
     if k == 0 {
-        return State::EMPTY;
+        return State::empty(start);
     }
     let filled = &filled[..k];
     out.extend(used.to_le_bytes());
@@ -334,6 +343,7 @@ fn put_section(
     let at = out.len() as u32;
     sketch.pack(out);
     State {
+        start,
         sum: whole.sum,
         min: whole.min,
         max: whole.max,

@@ -8,6 +8,7 @@ use crate::bucket::Bucket;
 use crate::bytes::DecodeError;
 use crate::prefetch;
 use crate::time::Micros;
+use std::ops::Range;
 
 /// A packed hour with the state of each measure.
 #[derive(Debug)]
@@ -20,8 +21,8 @@ pub(super) struct Sealed {
 pub(super) struct Hours {
     /// Those that hold samples, oldest first.
     packed: Vec<Hour>,
-    /// A list per measure, each with a state per hour.
-    states: Vec<Vec<State>>,
+    /// A state per hour of the first measure, then of the next.
+    states: Vec<State>,
 }
 
 impl Hours {
@@ -29,38 +30,54 @@ impl Hours {
         self.packed.len()
     }
 
-    /// Asks for what every question reads first.
-    pub(super) fn prefetch(&self, picks: &[usize]) {
-        prefetch::slice(&self.packed);
-        picks.iter().filter_map(|&measure| self.states.get(measure)).for_each(|list| prefetch::slice(list));
+    fn measures(&self) -> usize {
+        self.states.len().checked_div(self.len()).unwrap_or(0)
+    }
+
+    /// The states of a measure, one per hour; None if no hour knows it.
+    fn states(&self, measure: usize) -> Option<&[State]> {
+        (measure < self.measures()).then(|| &self.states[measure * self.len()..][..self.len()])
+    }
+
+    /// Asks for what every question reads first; `whole` if it may be answered by whole hours.
+    pub(super) fn prefetch(&self, picks: &[usize], needs: Needs, whole: bool) {
+        picks.iter().filter_map(|&measure| self.states(measure)).for_each(prefetch::slice);
+        if !whole || needs.sketch || needs.ends {
+            prefetch::slice(&self.packed);
+        }
     }
 
     /// Puts an hour in its place, instead of the one that is there.
     pub(super) fn put(&mut self, sealed: Sealed) {
         let Sealed { hour, states } = sealed;
-        let hours = self.packed.len();
-        if self.states.len() < states.len() {
-            self.states.resize_with(states.len(), || vec![State::EMPTY; hours]);
+        let start = hour.start();
+        let newer = self.packed.last().is_none_or(|last| start > last.start());
+        let place = if newer { Err(self.len()) } else { self.packed.binary_search_by_key(&start, Hour::start) };
+        let (before, after) = match place {
+            Ok(index) => (0..index, index + 1..self.len()),
+            Err(index) => (0..index, index..self.len()),
+        };
+        let measures = self.measures().max(states.len());
+        let mut lists = Vec::with_capacity(measures * (before.len() + 1 + after.len()));
+        for measure in 0..measures {
+            let known = self.states(measure);
+            let kept = |hours: Range<usize>| {
+                hours.map(|hour| known.map_or_else(|| State::empty(self.packed[hour].start()), |list| list[hour]))
+            };
+            lists.extend(kept(before.clone()));
+            lists.push(states.get(measure).copied().unwrap_or_else(|| State::empty(start)));
+            lists.extend(kept(after.clone()));
         }
-        let newer = self.packed.last().is_none_or(|last| hour.start() > last.start());
-        let place = if newer { Err(hours) } else { self.find(hour.start()) };
-        let state_of = |measure: usize| states.get(measure).copied().unwrap_or(State::EMPTY);
-        let lists = self.states.iter_mut().enumerate();
+        self.states = lists;
         match place {
-            Ok(index) => {
-                lists.for_each(|(measure, list)| list[index] = state_of(measure));
-                self.packed[index] = hour;
-            }
-            Err(index) => {
-                lists.for_each(|(measure, list)| list.insert(index, state_of(measure)));
-                self.packed.insert(index, hour);
-            }
+            Ok(index) => self.packed[index] = hour,
+            Err(index) => self.packed.insert(index, hour),
         }
     }
 
     /// The hour that starts then, unpacked so that it can be changed.
     pub(super) fn reopen(&self, start: Micros) -> Result<OpenHour, DecodeError> {
-        match self.find(start) {
+        match self.packed.binary_search_by_key(&start, Hour::start) {
             Ok(index) => self.packed[index].reopen(),
             Err(_) => Ok(OpenHour::new(start)),
         }
@@ -68,9 +85,11 @@ impl Hours {
 
     /// Forgets the hours that end by `time`.
     pub(super) fn drop_until(&mut self, time: Micros) {
-        let gone = self.packed.iter().take_while(|hour| hour.start() + COARSE <= time).count();
-        self.packed.drain(..gone);
-        self.states.iter_mut().for_each(|list| drop(list.drain(..gone)));
+        let over = |start: Micros| start + COARSE <= time;
+        if self.packed.first().is_some_and(|hour| over(hour.start())) {
+            self.states.retain(|state| !over(state.start()));
+            self.packed.retain(|hour| !over(hour.start()));
+        }
     }
 
     /// Visits the 5-minute buckets within `from..to`.
@@ -81,7 +100,7 @@ impl Hours {
         needs: Needs,
         visit: &mut impl FnMut(Micros, usize, Bucket, Sketch<'_>),
     ) -> Result<(), DecodeError> {
-        let touched = self.touched(from, to);
+        let touched = self.touched(from, to, picks);
         if touched.is_empty() {
             return Ok(());
         }
@@ -97,7 +116,7 @@ impl Hours {
         Ok(())
     }
 
-    /// Visits the hours that lie within `from..to`, measure by measure.
+    /// Visits the hours that lie within `from..to`, hour by hour.
     pub(super) fn visit_whole(
         &self,
         (from, to): (Micros, Micros),
@@ -105,40 +124,43 @@ impl Hours {
         needs: Needs,
         visit: &mut impl FnMut(Micros, usize, Bucket, Sketch<'_>),
     ) -> Result<(), DecodeError> {
-        let touched = self.touched(from, to);
+        let touched = self.touched(from, to, picks);
         if needs.sketch {
-            self.whole(touched.clone(), picks).for_each(|(hour, _, state)| hour.prefetch_sketch(state));
+            self.whole(touched.clone(), picks).for_each(|(hour, _, state)| self.packed[hour].prefetch_sketch(state));
         }
         for (hour, pick, state) in self.whole(touched, picks) {
-            let mut bucket = state.bucket(hour.start());
+            let mut bucket = state.bucket(needs);
             if needs.ends
-                && let Some(ends) = hour.ends(picks[pick])?
+                && let Some(ends) = self.packed[hour].ends(picks[pick])?
             {
                 (bucket.first, bucket.last) = ends;
             }
-            let sketch = if needs.sketch { Sketch::Packed(hour.sketch(state)?) } else { Sketch::None };
-            visit(hour.start(), pick, bucket, sketch);
+            let sketch = if needs.sketch { Sketch::Packed(self.packed[hour].sketch(state)?) } else { Sketch::None };
+            visit(state.start(), pick, bucket, sketch);
         }
         Ok(())
     }
 
-    /// The states that hold values, each with its hour and the position of its measure in `picks`.
-    fn whole(&self, hours: std::ops::Range<usize>, picks: &[usize]) -> impl Iterator<Item = (&Hour, usize, &State)> {
-        hours.flat_map(move |index| {
-            let lists = picks.iter().enumerate().filter_map(|(pick, &measure)| Some((pick, self.states.get(measure)?)));
-            let states = lists.map(move |(pick, list)| (&self.packed[index], pick, &list[index]));
-            states.filter(|(_, _, state)| !state.is_empty())
+    /// The states that hold values, each with the positions of its hour and of its measure in `picks`.
+    fn whole(&self, hours: Range<usize>, picks: &[usize]) -> impl Iterator<Item = (usize, usize, &State)> {
+        hours.flat_map(move |hour| {
+            let lists = picks.iter().enumerate().filter_map(|(pick, &measure)| Some((pick, self.states(measure)?)));
+            lists.map(move |(pick, list)| (hour, pick, &list[hour])).filter(|(_, _, state)| !state.is_empty())
         })
     }
 
-    fn find(&self, start: Micros) -> Result<usize, usize> {
-        self.packed.binary_search_by_key(&start, Hour::start)
-    }
-
-    /// The hours that share a moment with `from..to`.
-    fn touched(&self, from: Micros, to: Micros) -> std::ops::Range<usize> {
-        let first = self.packed.partition_point(|hour| hour.start() + COARSE <= from);
-        let last = self.packed.partition_point(|hour| hour.start() < to);
+    /// The hours that share a moment with `from..to`; none if they know none of the picked measures.
+    fn touched(&self, from: Micros, to: Micros, picks: &[usize]) -> Range<usize> {
+        let Some(list) = picks.iter().find_map(|&measure| self.states(measure)) else { return 0..0 };
+        // most questions are about all hours, or about the last ones
+        let first = match list.first() {
+            Some(oldest) if oldest.start() + COARSE > from => 0,
+            _ => list.partition_point(|state| state.start() + COARSE <= from),
+        };
+        let last = match list.last() {
+            Some(newest) if newest.start() < to => list.len(),
+            _ => list.partition_point(|state| state.start() < to),
+        };
         first..last.max(first)
     }
 
@@ -146,8 +168,7 @@ impl Hours {
     pub(super) fn heap_bytes(&self, allocated: impl Fn(&[u8]) -> usize) -> usize {
         self.packed.capacity() * size_of::<Hour>()
             + self.packed.iter().map(|hour| allocated(hour.data())).sum::<usize>()
-            + self.states.capacity() * size_of::<Vec<State>>()
-            + self.states.iter().map(|list| list.capacity() * size_of::<State>()).sum::<usize>()
+            + self.states.capacity() * size_of::<State>()
     }
 
     pub(super) fn allocations_mut(&mut self) -> impl Iterator<Item = &mut Box<[u8]>> {

@@ -2,7 +2,7 @@
 
 use super::hour::Hour;
 use super::hours::Sealed;
-use super::{Change, FINE, SLOTS, Sketch};
+use super::{Change, FINE, Needs, SLOTS, Sketch};
 use crate::bucket::Bucket;
 use crate::prefetch;
 use crate::sketch::DdSketch;
@@ -33,11 +33,16 @@ impl OpenHour {
         self.sketches.len()
     }
 
-    /// Asks for what every question reads first.
-    pub(super) fn prefetch(&self) {
-        prefetch::slice(&self.totals);
-        prefetch::slice(&self.sketches);
-        prefetch::slice(&self.slots);
+    /// Asks for what every question reads first; `whole` if it may be answered by the hour as one state.
+    pub(super) fn prefetch(&self, picks: &[usize], needs: Needs, whole: bool) {
+        if !whole {
+            prefetch::slice(&self.slots);
+            return;
+        }
+        picks.iter().filter_map(|&measure| self.totals.get(measure..=measure)).for_each(prefetch::slice);
+        if needs.sketch {
+            picks.iter().filter_map(|&measure| self.sketches.get(measure..=measure)).for_each(prefetch::slice);
+        }
     }
 
     /// Adds rows of a bucket.
