@@ -2,8 +2,10 @@
 
 mod fold;
 mod row;
+mod summary;
 
 pub use row::BucketRow;
+pub use summary::{Summary, Total};
 
 use crate::sketch::DdSketch;
 use crate::time::Micros;

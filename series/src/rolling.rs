@@ -1,6 +1,6 @@
 //! Folding samples into windows: one window over everything, or tumbling windows of a fixed width.
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Summary};
 use crate::bytes::DecodeError;
 use crate::rollup::{COARSE, FINE, Needs, Sketch};
 use crate::sketch::SketchSum;
@@ -12,12 +12,12 @@ const MAX_DENSE: usize = 1 << 20;
 /// Collects windows that hold a value of one of the measures. Two flat lists rather than one allocation per window: a
 /// dashboard asks for hundreds of windows.
 #[derive(Debug)]
-pub struct Windows {
+pub struct Windows<S> {
     shape: Shape,
     measures: usize,
     starts: Vec<Micros>,
-    /// A bucket per window and measure.
-    buckets: Vec<Bucket>,
+    /// A summary per window and measure.
+    buckets: Vec<S>,
     /// As many as buckets if quantiles are wanted, else none.
     sums: Vec<SketchSum>,
     needs: Needs,
@@ -43,9 +43,9 @@ pub enum Fit {
     Hours,
 }
 
-impl Windows {
+impl<S: Summary> Windows<S> {
     /// One window for all samples; `needs` says what will be asked of the buckets.
-    pub fn one(start: Micros, measures: usize, needs: Needs) -> Windows {
+    pub fn one(start: Micros, measures: usize, needs: Needs) -> Windows<S> {
         Windows::new(Shape::One { start }, measures, needs)
     }
 
@@ -53,12 +53,12 @@ impl Windows {
     ///
     /// # Panics
     /// If `width` is not positive.
-    pub fn tumbling(width: Micros, origin: Micros, measures: usize, needs: Needs) -> Windows {
+    pub fn tumbling(width: Micros, origin: Micros, measures: usize, needs: Needs) -> Windows<S> {
         assert!(width > 0, "a window needs a positive width");
         Windows::new(Shape::Tumbling { width, origin }, measures, needs)
     }
 
-    fn new(shape: Shape, measures: usize, needs: Needs) -> Windows {
+    fn new(shape: Shape, measures: usize, needs: Needs) -> Windows<S> {
         Windows {
             shape,
             measures,
@@ -127,13 +127,13 @@ impl Windows {
             };
             for (measure, column) in columns.iter().enumerate() {
                 let values = &column[from..to];
-                let folded = Bucket::fold(&times[from..to], values);
-                if folded.count == 0 {
+                let folded = S::fold(&times[from..to], values);
+                if folded.count() == 0 {
                     continue;
                 }
-                self.values += folded.count;
+                self.values += folded.count();
                 let at = self.window(start) + measure;
-                self.merge(at, folded);
+                self.buckets[at].add(folded, self.needs);
                 if let Some(sum) = self.sums.get_mut(at) {
                     values.iter().for_each(|&value| sum.add(value));
                 }
@@ -143,6 +143,7 @@ impl Windows {
     }
 
     /// Adds a kept state of values that lie within one window and begin at `time`.
+    #[inline]
     pub fn add_state(
         &mut self,
         time: Micros,
@@ -156,47 +157,24 @@ impl Windows {
         {
             // most states of a reply make a window of their own: it is not made empty first
             self.starts.push(start);
-            (0..measure).for_each(|_| self.buckets.push(Bucket::EMPTY));
-            self.buckets.push(state);
-            (measure + 1..self.measures).for_each(|_| self.buckets.push(Bucket::EMPTY));
+            (0..measure).for_each(|_| self.buckets.push(S::EMPTY));
+            self.buckets.push(state.into());
+            (measure + 1..self.measures).for_each(|_| self.buckets.push(S::EMPTY));
             return Ok(());
         }
         let at = self.window_at(time) + measure;
-        self.merge(at, state);
+        self.buckets[at].add(state.into(), self.needs);
         match self.sums.get_mut(at) {
             Some(sum) => sketch.add_to(sum),
             None => Ok(()),
         }
     }
 
-    /// Merges what is needed. The mean is, for the deviations; without them it follows from the sum in the end.
-    #[inline]
-    fn merge(&mut self, at: usize, state: Bucket) {
-        let bucket = &mut self.buckets[at];
-        if bucket.count == 0 {
-            *bucket = state;
-        } else if self.needs.deviations || self.needs.ends {
-            bucket.merge(&state);
-        } else {
-            bucket.count = bucket.count.saturating_add(state.count);
-            bucket.sum += state.sum;
-            if self.needs.extremes {
-                bucket.min = bucket.min.min(state.min);
-                bucket.max = bucket.max.max(state.max);
-            }
-        }
-    }
-
     /// The windows, oldest first.
-    pub fn finish(mut self) -> Table {
-        if !self.needs.deviations {
-            // left out so far: a division takes longer than all else of adding a state
-            for bucket in self.buckets.iter_mut().filter(|bucket| bucket.count > 0) {
-                bucket.mean = bucket.sum / bucket.count as f64;
-            }
-        }
-        for (bucket, sum) in self.buckets.iter_mut().zip(self.sums) {
-            bucket.sketch = Some(Box::new(sum.finish()));
+    pub fn finish(mut self) -> Table<S> {
+        let mut sums = self.sums.into_iter();
+        for bucket in &mut self.buckets {
+            bucket.complete(self.needs, sums.next().map(SketchSum::finish));
         }
         let mut table = Table { starts: self.starts, measures: self.measures, buckets: self.buckets };
         if self.has_empty {
@@ -255,7 +233,7 @@ impl Windows {
     /// One window between two others, of which the later ones move.
     fn insert_window(&mut self, index: usize, start: Micros) -> usize {
         let at = index * self.measures;
-        self.buckets.splice(at..at, std::iter::repeat_n(Bucket::EMPTY, self.measures));
+        self.buckets.splice(at..at, std::iter::repeat_n(S::EMPTY, self.measures));
         if self.needs.sketch {
             self.sums.splice(at..at, std::iter::repeat_n(SketchSum::default(), self.measures));
         }
@@ -278,7 +256,7 @@ impl Windows {
             return false;
         }
         let mut buckets = Vec::with_capacity(windows * self.measures);
-        buckets.resize_with(windows * self.measures, || Bucket::EMPTY);
+        buckets.resize(windows * self.measures, S::EMPTY);
         let mut sums = Vec::new();
         if self.needs.sketch {
             sums.resize_with(windows * self.measures, SketchSum::default);
@@ -288,7 +266,7 @@ impl Windows {
             let to = ((start - first) / width) as usize * self.measures;
             for measure in 0..self.measures {
                 let from = window * self.measures + measure;
-                buckets[to + measure] = std::mem::take(&mut self.buckets[from]);
+                buckets[to + measure] = std::mem::replace(&mut self.buckets[from], S::EMPTY);
                 if self.needs.sketch {
                     sums[to + measure] = std::mem::take(&mut self.sums[from]);
                 }
@@ -301,7 +279,7 @@ impl Windows {
 
     fn append_window(&mut self, start: Micros) -> usize {
         let at = self.buckets.len();
-        (0..self.measures).for_each(|_| self.buckets.push(Bucket::EMPTY));
+        (0..self.measures).for_each(|_| self.buckets.push(S::EMPTY));
         if self.needs.sketch {
             self.sums.resize_with(at + self.measures, SketchSum::default);
         }
@@ -311,14 +289,14 @@ impl Windows {
 }
 
 /// Finished windows, oldest first.
-#[derive(Debug, Clone, Default)]
-pub struct Table {
+#[derive(Debug, Clone)]
+pub struct Table<S> {
     starts: Vec<Micros>,
     measures: usize,
-    buckets: Vec<Bucket>,
+    buckets: Vec<S>,
 }
 
-impl Table {
+impl<S: Summary> Table<S> {
     pub fn len(&self) -> usize {
         self.starts.len()
     }
@@ -336,40 +314,40 @@ impl Table {
     ///
     /// # Panics
     /// If there is no such window.
-    pub fn buckets(&self, window: usize) -> &[Bucket] {
+    pub fn buckets(&self, window: usize) -> &[S] {
         &self.buckets[window * self.measures..][..self.measures]
     }
 
     /// Start and buckets of each window.
-    pub fn rows(&self) -> impl DoubleEndedIterator<Item = (Micros, &[Bucket])> {
+    pub fn rows(&self) -> impl DoubleEndedIterator<Item = (Micros, &[S])> {
         self.starts.iter().enumerate().map(|(window, &start)| (start, self.buckets(window)))
     }
 
     /// The buckets of the only window; empty ones if there is none.
-    pub fn into_one(mut self) -> Vec<Bucket> {
-        self.buckets.resize(self.measures, Bucket::EMPTY);
+    pub fn into_one(mut self) -> Vec<S> {
+        self.buckets.resize(self.measures, S::EMPTY);
         self.buckets
     }
 
     fn drop_empty(&mut self) {
-        let has_values = |window: &usize| self.buckets(*window).iter().any(|bucket| bucket.count > 0);
+        let has_values = |window: &usize| self.buckets(*window).iter().any(|bucket| bucket.count() > 0);
         let kept: Vec<usize> = (0..self.len()).filter(has_values).collect();
         let mut buckets = Vec::with_capacity(kept.len() * self.measures);
         for &window in &kept {
             let from = window * self.measures;
-            buckets.extend(self.buckets[from..from + self.measures].iter_mut().map(std::mem::take));
+            buckets.extend(self.buckets[from..from + self.measures].iter_mut().map(|b| std::mem::replace(b, S::EMPTY)));
         }
         self.starts = kept.iter().map(|&window| self.starts[window]).collect();
         self.buckets = buckets;
     }
 
     /// Fills the gaps between the windows of this width with empty ones.
-    pub fn with_empty(self, width: Micros) -> Table {
+    pub fn with_empty(self, width: Micros) -> Table<S> {
         let (Some(&first), Some(&last)) = (self.starts.first(), self.starts.last()) else {
             return self;
         };
         let total = ((last - first) / width + 1) as usize;
-        let mut filled = vec![Bucket::EMPTY; total * self.measures];
+        let mut filled = vec![S::EMPTY; total * self.measures];
         let starts = (0..total as Micros).map(|window| first + window * width).collect();
         for (start, buckets) in self.rows() {
             let at = ((start - first) / width) as usize * self.measures;
@@ -390,7 +368,7 @@ mod tests {
 
     #[test]
     fn windows_are_aligned_to_their_origin() {
-        let windows = Windows::tumbling(10, 3, 1, Needs::STATE);
+        let windows = Windows::<Bucket>::tumbling(10, 3, 1, Needs::STATE);
         assert_eq!(windows.start_of(3), 3);
         assert_eq!(windows.start_of(12), 3);
         assert_eq!(windows.start_of(2), -7);
@@ -398,7 +376,9 @@ mod tests {
 
     #[test]
     fn kept_buckets_are_used_only_where_they_lie_in_one_window() {
-        let fit = |width, origin, sketch| Windows::tumbling(width, origin, 1, Needs { sketch, ..Needs::STATE }).fit();
+        let fit = |width, origin, sketch| {
+            Windows::<Bucket>::tumbling(width, origin, 1, Needs { sketch, ..Needs::STATE }).fit()
+        };
         assert_eq!(fit(FINE, 0, false), Fit::Fine);
         assert_eq!(fit(FINE, 0, true), Fit::None);
         assert_eq!(fit(2 * FINE, FINE, false), Fit::Fine);
@@ -406,12 +386,12 @@ mod tests {
         assert_eq!(fit(FINE - 1, 0, false), Fit::None);
         assert_eq!(fit(24 * COARSE, 0, true), Fit::Hours);
         assert_eq!(fit(COARSE, FINE, false), Fit::Fine);
-        assert_eq!(Windows::one(7, 1, Needs { sketch: true, ..Needs::STATE }).fit(), Fit::Hours);
+        assert_eq!(Windows::<Bucket>::one(7, 1, Needs { sketch: true, ..Needs::STATE }).fit(), Fit::Hours);
     }
 
     #[test]
     fn a_gap_is_filled_with_empty_windows() {
-        let mut windows = Windows::tumbling(10, 0, 2, Needs::STATE);
+        let mut windows = Windows::<Bucket>::tumbling(10, 0, 2, Needs::STATE);
         windows.add_rows(&[5, 31], &[&[1.0, 2.0], &[f64::NAN, 4.0]]);
         let table = windows.finish().with_empty(10);
         assert_eq!(table.starts(), [0, 10, 20, 30]);
@@ -426,7 +406,7 @@ mod tests {
             width in 1i64..60,
             sketches: bool,
         ) {
-            let mut windows = Windows::tumbling(width, 3, 2, Needs { sketch: sketches, ..Needs::STATE });
+            let mut windows = Windows::<Bucket>::tumbling(width, 3, 2, Needs { sketch: sketches, ..Needs::STATE });
             let mut expected = std::collections::BTreeMap::<Micros, u64>::new();
             for mut times in series {
                 times.sort_unstable();
@@ -453,7 +433,7 @@ mod tests {
             let mut time = -500;
             let (times, values): (Vec<_>, Vec<_>) = steps.iter().map(|&(step, value)| { time += step; (time, value) }).unzip();
             let cut = cut.index(times.len());
-            let mut windows = Windows::tumbling(width, origin, 1, Needs { sketch: true, ..Needs::STATE });
+            let mut windows = Windows::<Bucket>::tumbling(width, origin, 1, Needs { sketch: true, ..Needs::STATE });
             windows.add_rows(&times[..cut], &[&values[..cut]]);
             windows.add_rows(&times[cut..], &[&values[cut..]]);
             let table = windows.finish();

@@ -4,7 +4,7 @@ use super::options::Pick;
 use crate::api::Ctx;
 use crate::api::reply::Text;
 use series::aggregate::Aggregate;
-use series::bucket::Bucket;
+use series::bucket::Summary;
 use series::rolling::Table;
 use series::rollup::Needs;
 use series::time::Micros;
@@ -27,7 +27,7 @@ pub fn needs(aggregates: &[Aggregate]) -> Needs {
 }
 
 /// `[measure, [aggregate, value, ...], ...]`; null where an aggregate is not defined.
-pub fn reply_by_measure(ctx: Ctx, aggregates: &[Aggregate], picks: &[Pick<'_>], buckets: &[Bucket]) {
+pub fn reply_by_measure<S: Summary>(ctx: Ctx, aggregates: &[Aggregate], picks: &[Pick<'_>], buckets: &[S]) {
     let resp3 = ctx.resp3();
     ctx.reply_array(picks.len() * 2);
     for (pick, bucket) in picks.iter().zip(buckets) {
@@ -52,7 +52,7 @@ pub struct Form {
 }
 
 /// `[[time, measure:aggregate, ...], [[start, value, ...], ...], start of the open window | nil]`.
-pub fn reply_table(ctx: Ctx, table: &Table, picks: &[Pick<'_>], aggregates: &[Aggregate], form: Form) {
+pub fn reply_table<S: Summary>(ctx: Ctx, table: &Table<S>, picks: &[Pick<'_>], aggregates: &[Aggregate], form: Form) {
     let shown = table.len().min(form.count);
     let open = form.open.filter(|open| table.starts().binary_search(open).is_ok());
     ctx.reply_array(3);
@@ -85,9 +85,9 @@ pub fn reply_table(ctx: Ctx, table: &Table, picks: &[Pick<'_>], aggregates: &[Ag
     ctx.reply_optional_time(open);
 }
 
-fn reply_packed(
+fn reply_packed<S: Summary>(
     ctx: Ctx,
-    table: &Table,
+    table: &Table<S>,
     shown: usize,
     order: impl Fn(usize) -> usize,
     aggregates: &[Aggregate],
@@ -99,7 +99,7 @@ fn reply_packed(
         for aggregate in aggregates {
             for index in 0..shown {
                 let bucket = &table.buckets(order(index))[measure];
-                packed.value(aggregate.value(bucket).unwrap_or(f64::NAN));
+                packed.value(bucket.value(*aggregate).unwrap_or(f64::NAN));
             }
         }
     }
@@ -135,13 +135,13 @@ impl Packed {
 
 /// One aggregate: a count as an integer, others as numbers, null where not defined.
 #[inline]
-fn reply_aggregate(ctx: Ctx, aggregate: Aggregate, bucket: &Bucket, resp3: bool) {
+fn reply_aggregate<S: Summary>(ctx: Ctx, aggregate: Aggregate, bucket: &S, resp3: bool) {
     match aggregate {
-        Aggregate::Count => ctx.reply_integer(bucket.count as i64),
+        Aggregate::Count => ctx.reply_integer(bucket.count() as i64),
         Aggregate::Min | Aggregate::Max | Aggregate::Sum | Aggregate::First | Aggregate::Last => {
-            ctx.reply_value(aggregate.value(bucket).unwrap_or(f64::NAN), resp3)
+            ctx.reply_value(bucket.value(aggregate).unwrap_or(f64::NAN), resp3)
         }
-        _ => ctx.reply_computed(aggregate.value(bucket).unwrap_or(f64::NAN), resp3),
+        _ => ctx.reply_computed(bucket.value(aggregate).unwrap_or(f64::NAN), resp3),
     }
 }
 

@@ -8,6 +8,7 @@ use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
 use crate::api::{Ctx, key};
 use crate::failure::Failure;
 use crate::hot::{Rows, Series, WindowQuery};
+use series::bucket::{Bucket, Summary, Total};
 use series::rolling::{Table, Windows};
 use series::time::Micros;
 
@@ -57,7 +58,11 @@ impl Command for Range {
             }
             return reply_samples(ctx, series, (from, to), &picks, &options);
         }
-        reply_windows(ctx, series, (from, to), &picks, &options)
+        if Total::suffices(needs(&options.aggregates())) {
+            reply_windows::<Total>(ctx, series, (from, to), &picks, &options)
+        } else {
+            reply_windows::<Bucket>(ctx, series, (from, to), &picks, &options)
+        }
     }
 }
 
@@ -131,7 +136,7 @@ fn packed(parts: &[(Rows, std::ops::Range<usize>)], measures: usize, reverse: bo
     packed
 }
 
-fn reply_windows(
+fn reply_windows<S: Summary>(
     ctx: Ctx,
     series: &Series,
     (from, to): (Micros, Micros),
@@ -140,7 +145,7 @@ fn reply_windows(
 ) -> Result<(), Failure> {
     let aggregates = options.aggregates();
     let needs = needs(&aggregates);
-    let mut windows = match options.bucket {
+    let mut windows: Windows<S> = match options.bucket {
         Some(width) => Windows::tumbling(width, options.align, picks.len(), needs),
         None => {
             let start = series.first().map_or(from, |first| first.max(from));
@@ -162,7 +167,7 @@ fn reply_windows(
 }
 
 /// Fills the gaps between the windows with empty ones.
-fn with_empty(table: Table, width: Micros, measures: usize) -> Result<Table, Failure> {
+fn with_empty<S: Summary>(table: Table<S>, width: Micros, measures: usize) -> Result<Table<S>, Failure> {
     if let (Some(first), Some(last)) = (table.starts().first(), table.starts().last()) {
         let total = (last - first) / width + 1;
         if total.saturating_mul(measures.max(1) as i64) > MAX_WINDOWS {

@@ -8,7 +8,7 @@ use super::spec::{self, Access, Call, Command, Keys, Spec};
 use crate::api::{Ctx, key};
 use crate::failure::Failure;
 use crate::hot::{Series, TIME_RANGE, WindowQuery};
-use series::bucket::Bucket;
+use series::bucket::{Bucket, Summary, Total};
 use series::rolling::Windows;
 use series::rollup::Needs;
 use series::time::Micros;
@@ -42,25 +42,12 @@ impl Command for Roll {
             return Ok(());
         };
         let end = end(ctx, &options, series.last());
-        let aggregates = options.aggregates();
-        let picks = options.picks(&series);
-        let rolled: SmallVec<[(Span, Vec<Bucket>); 4]> = widths
-            .iter()
-            .map(|&width| {
-                let span = Span::ending(end, width);
-                Ok((span, roll(&series, span, &positions(&picks), needs(&aggregates))?))
-            })
-            .collect::<Result<_, Failure>>()?;
-        if widths.len() > 1 {
-            ctx.reply_array(widths.len());
+        let spans = widths.iter().map(|&width| Span::ending(end, width)).collect();
+        if Total::suffices(needs(&options.aggregates())) {
+            reply_spans::<Total>(ctx, &series, spans, &options)
+        } else {
+            reply_spans::<Bucket>(ctx, &series, spans, &options)
         }
-        for (span, buckets) in &rolled {
-            ctx.reply_array(3);
-            ctx.reply_time(span.after);
-            ctx.reply_time(span.to);
-            reply_by_measure(ctx, &aggregates, &picks, buckets);
-        }
-        Ok(())
     }
 }
 
@@ -77,8 +64,33 @@ fn widths(cursor: &mut Cursor<'_>) -> Result<SmallVec<[Micros; 4]>, Failure> {
     Ok(widths)
 }
 
-/// A bucket per picked measure.
-fn roll(series: &Series, span: Span, picks: &[usize], needs: Needs) -> Result<Vec<Bucket>, Failure> {
+/// `[after, to, [measure, [aggregate, value, ...], ...]]`; a list of them for several windows. All are read before the first is
+/// replied, since reading can fail.
+fn reply_spans<S: Summary>(
+    ctx: Ctx,
+    series: &Series,
+    spans: SmallVec<[Span; 4]>,
+    options: &Options<'_>,
+) -> Result<(), Failure> {
+    let aggregates = options.aggregates();
+    let picks = options.picks(series);
+    let (needs, positions) = (needs(&aggregates), positions(&picks));
+    let rolled: SmallVec<[Vec<S>; 4]> =
+        spans.iter().map(|&span| roll(series, span, &positions, needs)).collect::<Result<_, _>>()?;
+    if spans.len() > 1 {
+        ctx.reply_array(spans.len());
+    }
+    for (span, buckets) in spans.iter().zip(&rolled) {
+        ctx.reply_array(3);
+        ctx.reply_time(span.after);
+        ctx.reply_time(span.to);
+        reply_by_measure(ctx, &aggregates, &picks, buckets);
+    }
+    Ok(())
+}
+
+/// A summary per picked measure.
+fn roll<S: Summary>(series: &Series, span: Span, picks: &[usize], needs: Needs) -> Result<Vec<S>, Failure> {
     let mut windows = Windows::one(span.after, picks.len(), needs);
     let query = WindowQuery { from: span.after.saturating_add(1), to: span.to, picks };
     series.fold(&query, &mut windows)?;

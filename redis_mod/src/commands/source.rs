@@ -19,7 +19,7 @@ use super::states::{reply_state_table, reply_states_by_measure};
 use crate::api::Ctx;
 use crate::failure::Failure;
 use crate::hot::{Series, WindowQuery};
-use series::aggregate::Aggregate;
+use series::bucket::{Bucket, Summary, Total};
 use series::rolling::Windows;
 use series::rollup::Needs;
 use series::time::Micros;
@@ -86,46 +86,119 @@ impl Command for Source {
         }
         let survey = Survey::of(ctx, source, &options)?;
         let span = Span::ending(end(ctx, &options, survey.newest), width);
-        let aggregates = options.aggregates();
-        let groups = collect(ctx, source, &options, &survey, span, &aggregates)?;
+        let question = Question { ctx, source, options: &options, survey: &survey, span };
+        let needs = needs(&options.aggregates());
+        if options.state {
+            question.answer_states(needs)
+        } else if Total::suffices(needs) {
+            question.answer::<Total>(needs)
+        } else {
+            question.answer::<Bucket>(needs)
+        }
+    }
+}
 
-        let measures: Vec<Vec<u8>> = survey.measures;
-        let picks: Picks<'_> = measures.iter().enumerate().map(|(position, name)| Pick { position, name }).collect();
-        let reply = |group: Group| match options.bucket {
+struct Question<'a, 'o> {
+    ctx: Ctx,
+    source: &'a str,
+    options: &'a Options<'o>,
+    survey: &'a Survey,
+    span: Span,
+}
+
+impl Question<'_, '_> {
+    fn answer<S: Summary>(&self, needs: Needs) -> Result<(), Failure> {
+        let Question { ctx, options, .. } = *self;
+        let (aggregates, picks) = (options.aggregates(), self.survey.picks());
+        self.reply_groups(self.collect::<S>(needs)?, |group| match options.bucket {
             None => {
-                ctx.reply_array(4);
-                ctx.reply_time(span.after);
-                ctx.reply_time(span.to);
-                ctx.reply_integer(group.contributing);
-                let buckets = group.windows.finish().into_one();
-                if options.state {
-                    reply_states_by_measure(ctx, &picks, buckets);
-                } else {
-                    reply_by_measure(ctx, &aggregates, &picks, &buckets);
-                }
+                self.reply_head(&group);
+                reply_by_measure(ctx, &aggregates, &picks, &group.windows.finish().into_one());
             }
             Some(_) => {
-                let now = ctx.now();
-                let open = (now > span.after && now <= span.to).then(|| group.windows.start_of(now));
-                let table = group.windows.finish();
-                if options.state {
-                    reply_state_table(ctx, &table, &picks, open);
-                } else {
-                    let form = Form { packed: options.packed, reverse: false, count: usize::MAX, open };
-                    reply_table(ctx, &table, &picks, &aggregates, form);
-                }
+                let form = Form {
+                    packed: options.packed,
+                    reverse: false,
+                    count: usize::MAX,
+                    open: self.open_window(&group.windows),
+                };
+                reply_table(ctx, &group.windows.finish(), &picks, &aggregates, form);
             }
-        };
-        if options.by.is_some() {
-            ctx.reply_array(groups.len() * 2);
-            for (name, group) in groups {
-                ctx.reply_text(&name);
-                reply(group);
-            }
-        } else {
-            groups.into_values().for_each(reply);
-        }
+        });
         Ok(())
+    }
+
+    /// Whoever merges the states may ask them for any aggregate, but for quantiles only if this question does.
+    fn answer_states(&self, needs: Needs) -> Result<(), Failure> {
+        let picks = self.survey.picks();
+        let needs = Needs { sketch: needs.sketch, ..Needs::STATE };
+        self.reply_groups(self.collect::<Bucket>(needs)?, |group| match self.options.bucket {
+            None => {
+                self.reply_head(&group);
+                reply_states_by_measure(self.ctx, &picks, group.windows.finish().into_one());
+            }
+            Some(_) => {
+                let open = self.open_window(&group.windows);
+                reply_state_table(self.ctx, &group.windows.finish(), &picks, open);
+            }
+        });
+        Ok(())
+    }
+
+    fn reply_groups<S>(&self, groups: BTreeMap<String, Group<S>>, reply: impl Fn(Group<S>)) {
+        if self.options.by.is_none() {
+            groups.into_values().for_each(reply);
+            return;
+        }
+        self.ctx.reply_array(groups.len() * 2);
+        for (name, group) in groups {
+            self.ctx.reply_text(&name);
+            reply(group);
+        }
+    }
+
+    /// The beginning of a reply without windows; the measures follow.
+    fn reply_head<S>(&self, group: &Group<S>) {
+        self.ctx.reply_array(4);
+        self.ctx.reply_time(self.span.after);
+        self.ctx.reply_time(self.span.to);
+        self.ctx.reply_integer(group.contributing);
+    }
+
+    /// Start of the window that is still filling, if the question reaches to it.
+    fn open_window<S: Summary>(&self, windows: &Windows<S>) -> Option<Micros> {
+        let now = self.ctx.now();
+        (now > self.span.after && now <= self.span.to).then(|| windows.start_of(now))
+    }
+
+    fn collect<S: Summary>(&self, needs: Needs) -> Result<BTreeMap<String, Group<S>>, Failure> {
+        let Question { ctx, source, options, survey, span } = *self;
+        let measures = survey.measures.len();
+        let empty = || Group {
+            windows: match options.bucket {
+                Some(width) => Windows::tumbling(width, options.align, measures, needs),
+                None => Windows::one(span.after, measures, needs),
+            },
+            contributing: 0,
+        };
+        let mut groups = BTreeMap::new();
+        if options.by.is_none() {
+            groups.insert(String::new(), empty());
+        }
+        source_keys::visit(ctx, source, None, |_, key, series| {
+            let name = options.by.map_or("", |by| by.group(key));
+            let group = match groups.get_mut(name) {
+                Some(group) => group,
+                None => groups.entry(name.to_owned()).or_insert_with(empty),
+            };
+            let positions = survey.positions(series);
+            let query = WindowQuery { from: span.after.saturating_add(1), to: span.to, picks: &positions };
+            let before = group.windows.values();
+            series.fold(&query, &mut group.windows)?;
+            group.contributing += i64::from(group.windows.values() > before);
+            Ok(())
+        })?;
+        Ok(groups)
     }
 }
 
@@ -161,54 +234,17 @@ impl Survey {
         Ok(survey)
     }
 
+    fn picks(&self) -> Picks<'_> {
+        self.measures.iter().enumerate().map(|(position, name)| Pick { position, name }).collect()
+    }
+
     fn positions(&self, series: &Series) -> SmallVec<[usize; 8]> {
         self.measures.iter().map(|name| series.measure(name).unwrap_or(usize::MAX)).collect()
     }
 }
 
-struct Group {
-    windows: Windows,
+struct Group<S> {
+    windows: Windows<S>,
     /// Series with a sample in the window.
     contributing: i64,
-}
-
-fn collect(
-    ctx: Ctx,
-    source: &str,
-    options: &Options<'_>,
-    survey: &Survey,
-    span: Span,
-    aggregates: &[Aggregate],
-) -> Result<BTreeMap<String, Group>, Failure> {
-    let needs = match options.state {
-        // whoever merges the states may ask them for any aggregate
-        true => Needs { sketch: needs(aggregates).sketch, ..Needs::STATE },
-        false => needs(aggregates),
-    };
-    let measures = survey.measures.len();
-    let empty = || Group {
-        windows: match options.bucket {
-            Some(width) => Windows::tumbling(width, options.align, measures, needs),
-            None => Windows::one(span.after, measures, needs),
-        },
-        contributing: 0,
-    };
-    let mut groups = BTreeMap::new();
-    if options.by.is_none() {
-        groups.insert(String::new(), empty());
-    }
-    source_keys::visit(ctx, source, None, |_, key, series| {
-        let name = options.by.map_or("", |by| by.group(key));
-        let group = match groups.get_mut(name) {
-            Some(group) => group,
-            None => groups.entry(name.to_owned()).or_insert_with(empty),
-        };
-        let positions = survey.positions(series);
-        let query = WindowQuery { from: span.after.saturating_add(1), to: span.to, picks: &positions };
-        let before = group.windows.values();
-        series.fold(&query, &mut group.windows)?;
-        group.contributing += i64::from(group.windows.values() > before);
-        Ok(())
-    })?;
-    Ok(groups)
 }

@@ -17,7 +17,7 @@ pub fn reply_states_by_measure(ctx: Ctx, picks: &[Pick<'_>], buckets: Vec<Bucket
 }
 
 /// `[[time, measure:state, ...], [[start, state, ...], ...], start of the open window | nil]`.
-pub fn reply_state_table(ctx: Ctx, table: &Table, picks: &[Pick<'_>], open: Option<Micros>) {
+pub fn reply_state_table(ctx: Ctx, table: &Table<Bucket>, picks: &[Pick<'_>], open: Option<Micros>) {
     ctx.reply_array(3);
     ctx.reply_array(1 + picks.len());
     ctx.reply_text("time");

@@ -244,7 +244,7 @@ proptest! {
         let needs = Needs { deviations, extremes, ends, sketch };
         let all = contents(&series);
         let names: Vec<&str> = series.measures().collect();
-        let wide = Windows::one(from, picks.len(), needs);
+        let wide = Windows::<Bucket>::one(from, picks.len(), needs);
         let tumbling = (length / width < 10_000).then(|| Windows::tumbling(width, origin, picks.len(), needs));
         for mut windows in [Some(wide), tumbling].into_iter().flatten() {
             series.fold(&query, &mut windows).unwrap();

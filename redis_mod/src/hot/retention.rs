@@ -82,12 +82,13 @@ impl Series {
 mod tests {
     use super::*;
     use crate::hot::{PendingQuery, WindowQuery};
+    use series::bucket::Bucket;
     use series::rolling::Windows;
     use series::rollup::Needs;
     use series::time::MICROS_PER_MINUTE;
 
     fn sum(series: &Series) -> f64 {
-        let mut windows = Windows::one(0, 1, Needs::default());
+        let mut windows = Windows::<Bucket>::one(0, 1, Needs::default());
         series.fold(&WindowQuery { from: 0, to: Micros::MAX, picks: &[0] }, &mut windows).unwrap();
         windows.finish().into_one()[0].sum
     }

@@ -2,6 +2,7 @@
 
 use super::Series;
 use super::read::Rows;
+use series::bucket::Summary;
 use series::bytes::DecodeError;
 use series::rolling::{Fit, Windows};
 use series::time::Micros;
@@ -25,7 +26,7 @@ pub struct WindowQuery<'a> {
 
 impl Series {
     /// Folds the samples of the range into `windows`, which has a bucket per picked measure.
-    pub fn fold(&self, query: &WindowQuery<'_>, windows: &mut Windows) -> Result<(), DecodeError> {
+    pub fn fold<S: Summary>(&self, query: &WindowQuery<'_>, windows: &mut Windows<S>) -> Result<(), DecodeError> {
         let WindowQuery { from, to, picks } = *query;
         let fit = windows.fit();
         self.open.prefetch();
@@ -40,10 +41,10 @@ impl Series {
         folded
     }
 
-    fn fold_pieces(
+    fn fold_pieces<S: Summary>(
         &self,
         query: &WindowQuery<'_>,
-        windows: &mut Windows,
+        windows: &mut Windows<S>,
         fit: Fit,
         (start, end): (Micros, Micros),
         rows: &mut Rows,
@@ -66,11 +67,11 @@ impl Series {
         self.fold_samples((end, to), picks, windows, rows)
     }
 
-    fn fold_samples(
+    fn fold_samples<S: Summary>(
         &self,
         (from, to): (Micros, Micros),
         picks: &[usize],
-        windows: &mut Windows,
+        windows: &mut Windows<S>,
         rows: &mut Rows,
     ) -> Result<(), DecodeError> {
         if from > to {

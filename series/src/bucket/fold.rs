@@ -3,35 +3,52 @@
 use super::{Bucket, Point};
 use crate::time::Micros;
 
+/// A sum that adds what each addition rounds off in the end (Knuth's two-sum, TAOCP 4.2.2), so that a sum of decimals mostly is
+/// the double nearest to the decimal.
+#[derive(Default)]
+pub(super) struct DecimalSum {
+    sum: f64,
+    rounded_off: f64,
+}
+
+impl DecimalSum {
+    #[inline]
+    pub(super) fn add(&mut self, value: f64) {
+        let total = self.sum + value;
+        let added = total - self.sum;
+        self.rounded_off += (self.sum - (total - added)) + (value - added);
+        self.sum = total;
+    }
+
+    pub(super) fn total(&self) -> f64 {
+        // not a number where infinities are among the values or the sum
+        if self.rounded_off.is_finite() { self.sum + self.rounded_off } else { self.sum }
+    }
+}
+
 impl Bucket {
     /// The aggregates of one measure over rows with ascending times; NaN is missing. `values` has one value per time.
     ///
     /// In two passes: the deviations from the mean are summed in the second, which keeps them right at a large offset and
     /// corrects the mean by what rounding left (Chan, Golub & LeVeque, "Algorithms for computing the sample variance",
-    /// 1983). What each addition to the sum rounds off is added in the end (Knuth's two-sum, TAOCP 4.2.2), so that a sum of
-    /// decimals mostly is the double nearest to the decimal.
+    /// 1983).
     pub fn fold(times: &[Micros], values: &[f64]) -> Bucket {
         let mut present = times.iter().zip(values).filter(|(_, value)| !value.is_nan());
         let Some((&time, &first)) = present.next() else {
             return Bucket::EMPTY;
         };
         let first = Point { time, value: first };
-        let (mut count, mut sum, mut min, mut max, mut last) = (1u64, first.value, first.value, first.value, first);
-        let mut rounded_off = 0.0;
+        let (mut count, mut min, mut max, mut last) = (1u64, first.value, first.value, first);
+        let mut sum = DecimalSum::default();
+        sum.add(first.value);
         for (&time, &value) in present {
             count += 1;
-            let total = sum + value;
-            let added = total - sum;
-            rounded_off += (sum - (total - added)) + (value - added);
-            sum = total;
+            sum.add(value);
             min = min.min(value);
             max = max.max(value);
             last = Point { time, value };
         }
-        // not a number where infinities are among the values or the sum
-        if rounded_off.is_finite() {
-            sum += rounded_off;
-        }
+        let sum = sum.total();
         let rough = sum / count as f64;
         let (mut deviations, mut squares) = (0.0, 0.0);
         for value in values.iter().filter(|value| !value.is_nan()) {
