@@ -1,5 +1,5 @@
 //! `STRATA.SOURCE source duration [AT time|*|+] [MEASURES n measure ...] [AGG n aggregate ...] [BUCKET duration]
-//! [ALIGN time] [BY KEY | BY PREFIX separator] [PACKED | STATE]`: aggregates over the last `duration` of all series of a
+//! [ALIGN time] [BY KEY | BY PREFIX separator] [PACKED | GRID | STATE]`: aggregates over the last `duration` of all series of a
 //! source or of groups of them, merged exactly.
 //!
 //! A node of a cluster knows only the series of its own slots. With `STATE` the reply has the same shape, but in place
@@ -9,7 +9,7 @@
 //! would answer. It always holds count, sum, extremes, mean and deviation, first and last; `AGG` only decides whether it
 //! holds the quantile sketch too, which it does if a percentile is among the aggregates.
 
-use super::aggregates::{Form, needs, reply_by_measure, reply_table};
+use super::aggregates::{Form, Layout, check_gaps, needs, reply_by_measure, reply_table};
 use super::arguments::Cursor;
 use super::options::{At, Options, Pick, Picks};
 use super::roll::{Span, end};
@@ -20,7 +20,7 @@ use crate::api::Ctx;
 use crate::failure::Failure;
 use crate::hot::{Series, WindowQuery};
 use series::aggregate::Aggregate;
-use series::rolling::Windows;
+use series::rolling::{Table, Windows};
 use series::rollup::Needs;
 use series::time::Micros;
 use smallvec::SmallVec;
@@ -59,6 +59,7 @@ impl Command for Source {
             spec::ALIGN,
             BY,
             spec::PACKED,
+            spec::GRID,
             spec::STATE,
         ],
     };
@@ -68,8 +69,8 @@ impl Command for Source {
         let mut cursor = Cursor::new(args);
         let source = check_source(cursor.bytes()?)?;
         let width = cursor.duration()?;
-        let options =
-            Options::parse(&mut cursor, &["AT", "MEASURES", "AGG", "BUCKET", "ALIGN", "BY", "PACKED", "STATE"])?;
+        let allowed = ["AT", "MEASURES", "AGG", "BUCKET", "ALIGN", "BY", "PACKED", "GRID", "STATE"];
+        let options = Options::parse(&mut cursor, &allowed)?;
         if options.bucket.is_none() && (options.align != 0 || options.packed) {
             return Err(Failure::text("ALIGN and PACKED need BUCKET"));
         }
@@ -90,6 +91,9 @@ impl Command for Source {
         let groups = collect(ctx, source, &options, &survey, span, &aggregates)?;
 
         let measures: Vec<Vec<u8>> = survey.measures;
+        if let Some(bucket) = options.bucket.filter(|_| options.grid) {
+            check_gaps("GRID", groups.values().map(|group| &group.table), bucket, measures.len())?;
+        }
         let picks: Picks<'_> = measures.iter().enumerate().map(|(position, name)| Pick { position, name }).collect();
         let reply = |group: Group| match options.bucket {
             None => {
@@ -97,7 +101,7 @@ impl Command for Source {
                 ctx.reply_time(span.after);
                 ctx.reply_time(span.to);
                 ctx.reply_integer(group.contributing);
-                let buckets = group.windows.finish().into_one();
+                let buckets = group.table.into_one();
                 if options.state {
                     reply_states_by_measure(ctx, &picks, buckets);
                 } else {
@@ -105,14 +109,12 @@ impl Command for Source {
                 }
             }
             Some(_) => {
-                let now = ctx.now();
-                let open = (now > span.after && now <= span.to).then(|| group.windows.start_of(now));
-                let table = group.windows.finish();
+                let open = group.open;
                 if options.state {
-                    reply_state_table(ctx, &table, &picks, open);
+                    reply_state_table(ctx, &group.table, &picks, open);
                 } else {
-                    let form = Form { packed: options.packed, reverse: false, count: usize::MAX, open };
-                    reply_table(ctx, &table, &picks, &aggregates, form);
+                    let form = Form { layout: Layout::of(&options), reverse: false, count: usize::MAX, open };
+                    reply_table(ctx, &group.table, &picks, &aggregates, form);
                 }
             }
         };
@@ -167,7 +169,9 @@ impl Survey {
 }
 
 struct Group {
-    windows: Windows,
+    table: Table,
+    /// Start of the window that is still filling.
+    open: Option<Micros>,
     /// Series with a sample in the window.
     contributing: i64,
 }
@@ -186,12 +190,12 @@ fn collect(
         false => needs(aggregates),
     };
     let measures = survey.measures.len();
-    let empty = || Group {
-        windows: match options.bucket {
+    let empty = || {
+        let windows = match options.bucket {
             Some(width) => Windows::tumbling(width, options.align, measures, needs),
             None => Windows::one(span.after, measures, needs),
-        },
-        contributing: 0,
+        };
+        (windows, 0)
     };
     let mut groups = BTreeMap::new();
     if options.by.is_none() {
@@ -199,16 +203,21 @@ fn collect(
     }
     source_keys::visit(ctx, source, None, |_, key, series| {
         let name = options.by.map_or("", |by| by.group(key));
-        let group = match groups.get_mut(name) {
+        let (windows, contributing) = match groups.get_mut(name) {
             Some(group) => group,
             None => groups.entry(name.to_owned()).or_insert_with(empty),
         };
         let positions = survey.positions(series);
         let query = WindowQuery { from: span.after.saturating_add(1), to: span.to, picks: &positions };
-        let before = group.windows.values();
-        series.fold(&query, &mut group.windows)?;
-        group.contributing += i64::from(group.windows.values() > before);
+        let before = windows.values();
+        series.fold(&query, windows)?;
+        *contributing += i64::from(windows.values() > before);
         Ok(())
     })?;
-    Ok(groups)
+    let now = ctx.now();
+    let finished = groups.into_iter().map(|(name, (windows, contributing))| {
+        let open = (now > span.after && now <= span.to).then(|| windows.start_of(now));
+        (name, Group { table: windows.finish(), open, contributing })
+    });
+    Ok(finished.collect())
 }
