@@ -205,10 +205,7 @@ impl Packed {
 fn reply_aggregate(ctx: Ctx, aggregate: Aggregate, bucket: &Bucket, resp3: bool) {
     match aggregate {
         Aggregate::Count => ctx.reply_integer(bucket.count as i64),
-        Aggregate::Min | Aggregate::Max | Aggregate::Sum | Aggregate::First | Aggregate::Last => {
-            ctx.reply_value(aggregate.value(bucket).unwrap_or(f64::NAN), resp3)
-        }
-        _ => ctx.reply_computed(aggregate.value(bucket).unwrap_or(f64::NAN), resp3),
+        _ => ctx.reply_number(aggregate.value(bucket).unwrap_or(f64::NAN), resp3),
     }
 }
 

@@ -100,7 +100,7 @@ fn reply_samples(
             let mut row = |row: usize| {
                 ctx.reply_array(1 + positions.len());
                 ctx.reply_time(rows.times[row]);
-                rows.columns.iter().for_each(|column| ctx.reply_value(column[row], resp3));
+                rows.columns.iter().for_each(|column| ctx.reply_number(column[row], resp3));
             };
             if options.reverse {
                 range.rev().for_each(&mut row);
