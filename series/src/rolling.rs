@@ -341,12 +341,33 @@ impl<S: Summary> Table<S> {
         self.buckets = buckets;
     }
 
+    /// Number of windows of this width from the first to the last, those without values among them.
+    pub fn regular_len(&self, width: Micros) -> usize {
+        match (self.starts.first(), self.starts.last()) {
+            (Some(first), Some(last)) => usize::try_from((last - first) / width + 1).unwrap_or(usize::MAX),
+            _ => 0,
+        }
+    }
+
+    /// The summaries of one measure in all windows of this width from the first to the last; None for those in the gaps.
+    pub fn regular_column(&self, measure: usize, width: Micros) -> impl Iterator<Item = Option<&S>> {
+        let windows = self.starts.iter().zip(self.buckets.chunks_exact(self.measures));
+        let mut windows = windows.map(move |(&start, buckets)| (start, &buckets[measure])).peekable();
+        let mut start = self.starts.first().copied().unwrap_or_default();
+        (0..self.regular_len(width)).map(move |_| {
+            let found = windows.next_if(|&(next, _)| next == start);
+            start += width;
+            found.map(|(_, bucket)| bucket)
+        })
+    }
+
     /// Fills the gaps between the windows of this width with empty ones.
     pub fn with_empty(self, width: Micros) -> Table<S> {
-        let (Some(&first), Some(&last)) = (self.starts.first(), self.starts.last()) else {
+        let total = self.regular_len(width);
+        if total == self.len() {
             return self;
-        };
-        let total = ((last - first) / width + 1) as usize;
+        }
+        let first = self.starts[0];
         let mut filled = vec![S::EMPTY; total * self.measures];
         let starts = (0..total as Micros).map(|window| first + window * width).collect();
         for (start, buckets) in self.rows() {
@@ -397,6 +418,13 @@ mod tests {
         assert_eq!(table.starts(), [0, 10, 20, 30]);
         let counts: Vec<[u64; 2]> = table.rows().map(|(_, buckets)| [buckets[0].count, buckets[1].count]).collect();
         assert_eq!(counts, [[1, 0], [0, 0], [0, 0], [1, 1]]);
+    }
+
+    #[test]
+    fn a_table_without_windows_has_empty_columns() {
+        let table = Windows::<Bucket>::tumbling(10, 0, 2, Needs::STATE).finish();
+        assert_eq!((table.regular_len(10), table.regular_column(1, 10).count()), (0, 0));
+        assert!(table.with_empty(10).is_empty());
     }
 
     proptest! {
@@ -456,6 +484,11 @@ mod tests {
                 prop_assert!(close(got.mean, expected.mean) && close(got.m2, expected.m2));
             }
             prop_assert_eq!(counted as usize, values.iter().filter(|value| !value.is_nan()).count());
+            let column: Vec<Bucket> = table.regular_column(0, width).map(|b| b.cloned().unwrap_or_default()).collect();
+            prop_assert_eq!(column.len(), table.regular_len(width));
+            let filled = table.with_empty(width);
+            prop_assert!(filled.starts().windows(2).all(|pair| pair[1] - pair[0] == width));
+            prop_assert_eq!(column, filled.rows().map(|(_, buckets)| buckets[0].clone()).collect::<Vec<_>>());
         }
     }
 }

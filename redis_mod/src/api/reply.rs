@@ -6,6 +6,7 @@ use series::time::{MICROS_PER_MILLI, Micros};
 use smallvec::SmallVec;
 use std::ffi::{CStr, CString, c_long};
 use std::io::Write;
+use std::ops::Range;
 
 /// Text of a time or a number: short enough to stay on the stack.
 pub type Text = SmallVec<[u8; 32]>;
@@ -37,28 +38,19 @@ impl Ctx {
         unsafe { redis!(RedisModule_ReplyWithArray(self.raw(), length as c_long)) };
     }
 
-    /// A value as it was measured; null for a missing one.
-    pub fn reply_value(self, value: f64, resp3: bool) {
-        if value.is_nan() || resp3 {
-            return self.reply_computed(value, resp3);
-        }
-        let mut digits = [0; 20];
-        match write_hundredths(value, &mut digits) {
-            Some(start) => self.reply_bytes(&digits[start..]),
-            None => self.reply_computed(value, resp3),
-        }
-    }
-
-    /// A value that was computed, and so mostly has all the digits of a double; null for none.
-    pub fn reply_computed(self, value: f64, resp3: bool) {
+    /// A number; null for none.
+    pub fn reply_number(self, value: f64, resp3: bool) {
         if value.is_nan() {
             self.reply_null();
         } else if resp3 {
             // SAFETY: as above.
             unsafe { redis!(RedisModule_ReplyWithDouble(self.raw(), value)) };
         } else {
-            let mut buffer = zmij::Buffer::new();
-            self.reply_bytes(shortest(&mut buffer, value));
+            let mut text = [0; POINT + 5];
+            match write_short(value, &mut text) {
+                Some(range) => self.reply_bytes(&text[range]),
+                None => self.reply_bytes(shortest(&mut zmij::Buffer::new(), value)),
+            }
         }
     }
 
@@ -116,52 +108,72 @@ fn shortest(buffer: &mut zmij::Buffer, value: f64) -> &[u8] {
     text.strip_suffix(".0").unwrap_or(text).as_bytes()
 }
 
-/// Writes a number of at most two decimals and 15 digits, which is what most sensors report, to the end of `digits`.
-/// Returns where it begins; None for any other number.
+/// Where the point stands in the text of [`write_short`], after a sign and eleven digits; four decimals follow.
+const POINT: usize = 12;
+
+/// 00 to 99.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < pairs.len() {
+        pairs[number] = [b'0' + number as u8 / 10, b'0' + number as u8 % 10];
+        number += 1;
+    }
+    pairs
+};
+
+/// Writes a number of at most four decimals and 15 digits: what most sensors report, and most averages of 5, 10 or 20 values
+/// of two decimals. Returns where in `text` it stands; None for any other number.
 ///
 /// A decimal of up to 15 digits is the only one of that length that reads as its double, and an integer up to 2^53 divided
-/// by 100 is the double nearest to the quotient. So if the double equals n / 100, n / 100 is its shortest text.
+/// by 10 000 is the double nearest to the quotient. So if the double equals n / 10 000, n / 10 000 is its shortest text.
 #[inline]
-fn write_hundredths(value: f64, digits: &mut [u8; 20]) -> Option<usize> {
+fn write_short(value: f64, text: &mut [u8; POINT + 5]) -> Option<Range<usize>> {
     const LIMIT: f64 = 1e15;
-    let scaled = value * 100.0;
+    let scaled = value * 10_000.0;
     if scaled.abs() >= LIMIT {
         return None;
     }
-    let hundredths = (scaled + 0.5_f64.copysign(scaled)) as i64;
-    if (hundredths as f64 / 100.0).to_bits() != value.to_bits() {
+    let parts = (scaled + 0.5_f64.copysign(scaled)) as i64;
+    if (parts as f64 / 10_000.0).to_bits() != value.to_bits() {
         return None;
     }
-    let magnitude = hundredths.unsigned_abs();
-    let (mut whole, decimals) = (magnitude / 100, (magnitude % 100) as u8);
-    let mut at = digits.len();
-    let mut put = |digit: u8| {
-        at -= 1;
-        digits[at] = digit;
-    };
-    if decimals % 10 > 0 {
-        put(b'0' + decimals % 10);
-    }
+    let magnitude = parts.unsigned_abs();
+    let (mut whole, decimals) = ((magnitude / 10_000) as usize, (magnitude % 10_000) as usize);
+    let mut end = POINT;
     if decimals > 0 {
-        put(b'0' + decimals / 10);
-        put(b'.');
-    }
-    loop {
-        put(b'0' + (whole % 10) as u8);
-        whole /= 10;
-        if whole == 0 {
-            break;
+        text[POINT] = b'.';
+        text[POINT + 1..POINT + 3].copy_from_slice(&PAIRS[decimals / 100]);
+        text[POINT + 3..].copy_from_slice(&PAIRS[decimals % 100]);
+        end = text.len();
+        while text[end - 1] == b'0' {
+            end -= 1;
         }
     }
-    if hundredths < 0 {
-        put(b'-');
+    let mut start = POINT;
+    while whole >= 100 {
+        start -= 2;
+        text[start..start + 2].copy_from_slice(&PAIRS[whole % 100]);
+        whole /= 100;
     }
-    Some(at)
+    if whole >= 10 {
+        start -= 2;
+        text[start..start + 2].copy_from_slice(&PAIRS[whole]);
+    } else {
+        start -= 1;
+        text[start] = b'0' + whole as u8;
+    }
+    if parts < 0 {
+        start -= 1;
+        text[start] = b'-';
+    }
+    Some(start..end)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn times_show_microseconds_only_where_they_have_them() {
@@ -171,19 +183,44 @@ mod tests {
         assert_eq!(time_text(-1_500).as_slice(), b"-1.500");
     }
 
-    #[test]
-    fn hundredths_are_written_as_every_other_number() {
-        let edges = [0.0, 0.01, 0.1, 99.99, 100.0, 9_999_999_999_999.99, 1e13, 1e14, 0.001, 0.30000000000000004, 1e15];
-        let many = (0..200_000).map(|i| f64::from(i) / 100.0).chain((0..1000).map(|i| f64::from(i) * 1e10 + 0.07));
-        let mut written = 0;
-        for value in edges.into_iter().chain(many).flat_map(|value| [value, -value]) {
-            let (mut digits, mut buffer) = ([0; 20], zmij::Buffer::new());
-            if let Some(start) = write_hundredths(value, &mut digits) {
-                assert_eq!(&digits[start..], shortest(&mut buffer, value), "{value:?}");
-                written += 1;
-            }
+    /// Whether the short way took the number; its text must be that of every other number.
+    fn is_written_short(value: f64) -> bool {
+        let (mut text, mut buffer) = ([0; POINT + 5], zmij::Buffer::new());
+        let range = write_short(value, &mut text);
+        if let Some(range) = range.clone() {
+            assert_eq!(&text[range], shortest(&mut buffer, value), "{value:?}");
         }
-        assert!(written > 400_000);
+        range.is_some()
+    }
+
+    #[test]
+    fn up_to_four_decimals_are_written_as_every_other_number() {
+        let edges = [0.0, 1e-4, 0.001, 0.01, 0.1, 0.1001, 9.9999, 10.0, 99.99, 100.0, 1e10, 99_999_999_999.999];
+        let many = (0..300_000).flat_map(|i| [f64::from(i) / 1e4, f64::from(i) / 1e3, f64::from(i) / 100.0]);
+        let large = (0..1000).flat_map(|i| [f64::from(i) * 1e8 + 0.0007, f64::from(i) * 1e8 + 0.07]);
+        for value in edges.into_iter().chain(many).chain(large) {
+            assert!(is_written_short(value), "{value:?}");
+            assert!(value == 0.0 || is_written_short(-value), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn the_neighbours_of_short_numbers_have_all_digits() {
+        for i in 1..200_000 {
+            let short = f64::from(i) / 1e4;
+            assert!(!is_written_short(short.next_up()) && !is_written_short(short.next_down()), "{short:?}");
+        }
+        for value in [-0.0, 1e-5, 0.30000000000000004, 1e11, 1e15, 1e300, f64::MIN_POSITIVE, f64::INFINITY, f64::NAN] {
+            assert!(!is_written_short(value), "{value:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_number_is_written_as_every_other(bits in any::<u64>(), parts in -(1_i64 << 53)..1 << 53, places in 0..9) {
+            is_written_short(f64::from_bits(bits));
+            is_written_short(parts as f64 / 10_f64.powi(places));
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Command for Add {
         if scored {
             ctx.reply_array(2);
             ctx.reply_time(written.time);
-            ctx.reply_value(written.score.unwrap_or(f64::NAN), ctx.resp3());
+            ctx.reply_number(written.score.unwrap_or(f64::NAN), ctx.resp3());
         } else {
             ctx.reply_time(written.time);
         }

@@ -1,14 +1,18 @@
 //! Replies with aggregates.
 
-use super::options::Pick;
+use super::options::{Options, Pick};
 use crate::api::Ctx;
 use crate::api::reply::Text;
+use crate::failure::Failure;
 use series::aggregate::Aggregate;
 use series::bucket::Summary;
 use series::rolling::Table;
 use series::rollup::Needs;
 use series::time::Micros;
 use std::io::Write;
+
+/// Windows times measures that a reply may have which fills gaps: it makes up windows that no sample paid for.
+const MAX_REGULAR: usize = 1_000_000;
 
 /// What the buckets must hold for these aggregates.
 pub fn needs(aggregates: &[Aggregate]) -> Needs {
@@ -40,10 +44,29 @@ pub fn reply_by_measure<S: Summary>(ctx: Ctx, aggregates: &[Aggregate], picks: &
     }
 }
 
+/// What stands for the rows of a table.
+#[derive(Clone, Copy)]
+pub enum Layout {
+    Rows,
+    Packed,
+    /// Windows of this width, one list per column.
+    Grid(Micros),
+}
+
+impl Layout {
+    pub fn of(options: &Options<'_>) -> Layout {
+        match options.bucket {
+            Some(width) if options.grid => Layout::Grid(width),
+            _ if options.packed => Layout::Packed,
+            _ => Layout::Rows,
+        }
+    }
+}
+
 /// How a table of windows is replied.
 #[derive(Clone, Copy)]
 pub struct Form {
-    pub packed: bool,
+    pub layout: Layout,
     pub reverse: bool,
     /// At most this many windows.
     pub count: usize,
@@ -67,22 +90,73 @@ pub fn reply_table<S: Summary>(ctx: Ctx, table: &Table<S>, picks: &[Pick<'_>], a
         }
     }
     let order = |index: usize| if form.reverse { table.len() - 1 - index } else { index };
-    if form.packed {
-        reply_packed(ctx, table, shown, order, aggregates, picks.len());
-    } else {
-        let resp3 = ctx.resp3();
-        ctx.reply_array(shown);
-        for window in (0..shown).map(order) {
-            ctx.reply_array(1 + picks.len() * aggregates.len());
-            ctx.reply_time(table.starts()[window]);
-            for bucket in table.buckets(window) {
-                for aggregate in aggregates {
-                    reply_aggregate(ctx, *aggregate, bucket, resp3);
+    match form.layout {
+        Layout::Grid(width) => reply_grid(ctx, table, width, form.count, aggregates, picks.len()),
+        Layout::Packed => reply_packed(ctx, table, shown, order, aggregates, picks.len()),
+        Layout::Rows => {
+            let resp3 = ctx.resp3();
+            ctx.reply_array(shown);
+            for window in (0..shown).map(order) {
+                ctx.reply_array(1 + picks.len() * aggregates.len());
+                ctx.reply_time(table.starts()[window]);
+                for bucket in table.buckets(window) {
+                    for aggregate in aggregates {
+                        reply_aggregate(ctx, *aggregate, bucket, resp3);
+                    }
                 }
             }
         }
     }
     ctx.reply_optional_time(open);
+}
+
+/// Refuses what would make up too many windows: tables with gaps, which `option` asks to fill.
+pub fn check_gaps<'t, S: Summary + 't>(
+    option: &str,
+    tables: impl Iterator<Item = &'t Table<S>>,
+    width: Micros,
+    measures: usize,
+) -> Result<(), Failure> {
+    let regular = tables.map(|table| (table, table.regular_len(width)));
+    let total = regular
+        .filter(|(table, total)| *total > table.len())
+        .fold(0_usize, |sum, (_, total)| sum.saturating_add(total));
+    if total.saturating_mul(measures.max(1)) > MAX_REGULAR {
+        return Err(Failure::text(format!(
+            "{option} would return {total} windows of {measures} measures; at most {MAX_REGULAR} of one are allowed"
+        )));
+    }
+    Ok(())
+}
+
+/// `[[first start, width], [value, ...], ...]`: a value per window and column, those between the windows that have samples
+/// too; `[]` for the times of no windows.
+fn reply_grid<S: Summary>(
+    ctx: Ctx,
+    table: &Table<S>,
+    width: Micros,
+    count: usize,
+    aggregates: &[Aggregate],
+    measures: usize,
+) {
+    let shown = table.regular_len(width).min(count);
+    let (resp3, nothing) = (ctx.resp3(), S::EMPTY);
+    ctx.reply_array(1 + measures * aggregates.len());
+    match table.starts().first() {
+        None => ctx.reply_array(0),
+        Some(&first) => {
+            ctx.reply_array(2);
+            ctx.reply_time(first);
+            ctx.reply_time(width);
+        }
+    }
+    for measure in 0..measures {
+        for aggregate in aggregates {
+            ctx.reply_array(shown);
+            let buckets = table.regular_column(measure, width).take(shown);
+            buckets.for_each(|bucket| reply_aggregate(ctx, *aggregate, bucket.unwrap_or(&nothing), resp3));
+        }
+    }
 }
 
 fn reply_packed<S: Summary>(
@@ -138,10 +212,7 @@ impl Packed {
 fn reply_aggregate<S: Summary>(ctx: Ctx, aggregate: Aggregate, bucket: &S, resp3: bool) {
     match aggregate {
         Aggregate::Count => ctx.reply_integer(bucket.count() as i64),
-        Aggregate::Min | Aggregate::Max | Aggregate::Sum | Aggregate::First | Aggregate::Last => {
-            ctx.reply_value(bucket.value(aggregate).unwrap_or(f64::NAN), resp3)
-        }
-        _ => ctx.reply_computed(bucket.value(aggregate).unwrap_or(f64::NAN), resp3),
+        _ => ctx.reply_number(bucket.value(aggregate).unwrap_or(f64::NAN), resp3),
     }
 }
 

@@ -44,7 +44,7 @@ impl Command for Anomalies {
             ctx.reply_text(&measure);
             ctx.reply_time(alarm.time);
             for number in [alarm.value, alarm.score, alarm.expected, alarm.lower, alarm.upper] {
-                ctx.reply_value(number, resp3);
+                ctx.reply_number(number, resp3);
             }
             ctx.reply_text(alarm.method);
             ctx.reply_text(&alarm.reason);

@@ -68,7 +68,7 @@ impl<'a> Latest<'a> {
         ctx.reply_array(self.values.len() * 2);
         for (name, value) in &self.values {
             ctx.reply_bytes(name);
-            ctx.reply_value(*value, resp3);
+            ctx.reply_number(*value, resp3);
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Options<'a> {
     pub count: Option<usize>,
     pub reverse: bool,
     pub packed: bool,
+    /// One list per column instead of rows.
+    pub grid: bool,
     /// Mergeable states instead of aggregates.
     pub state: bool,
     pub by: Option<By<'a>>,
@@ -82,6 +84,7 @@ impl<'a> Options<'a> {
             count: None,
             reverse: false,
             packed: false,
+            grid: false,
             state: false,
             by: None,
         };
@@ -99,12 +102,27 @@ impl<'a> Options<'a> {
                 "EMPTY" => options.empty = true,
                 "COUNT" => options.count = Some(cursor.count("COUNT")?),
                 "PACKED" => options.packed = true,
+                "GRID" => options.grid = true,
                 "STATE" => options.state = true,
                 "BY" => options.by = Some(by(cursor)?),
                 _ => options.reverse = true,
             }
         }
+        if options.grid {
+            options.check_grid()?;
+        }
         Ok(options)
+    }
+
+    fn check_grid(&self) -> Result<(), Failure> {
+        if self.bucket.is_none() {
+            return Err(Failure::text("GRID needs BUCKET"));
+        }
+        let others = [(self.packed, "PACKED"), (self.reverse, "REV"), (self.state, "STATE")];
+        match others.iter().find(|(given, _)| *given) {
+            Some((_, other)) => Err(Failure::text(format!("GRID and {other} exclude each other"))),
+            None => Ok(()),
+        }
     }
 
     /// The aggregates that were asked for, or the usual ones.

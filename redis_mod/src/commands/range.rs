@@ -1,7 +1,7 @@
 //! `STRATA.RANGE key from to [MEASURES n measure ...] [BUCKET duration] [AGG n aggregate ...] [ALIGN time] [EMPTY]
-//! [COUNT n] [REV] [PACKED]`: the samples of a time range, or aggregates of it.
+//! [COUNT n] [REV] [PACKED | GRID]`: the samples of a time range, or aggregates of it.
 
-use super::aggregates::{Form, Packed, needs, reply_table};
+use super::aggregates::{Form, Layout, Packed, check_gaps, needs, reply_table};
 use super::arguments::Cursor;
 use super::options::{Options, Pick, positions};
 use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
@@ -9,11 +9,8 @@ use crate::api::{Ctx, key};
 use crate::failure::Failure;
 use crate::hot::{Rows, Series, WindowQuery};
 use series::bucket::{Bucket, Summary, Total};
-use series::rolling::{Table, Windows};
+use series::rolling::Windows;
 use series::time::Micros;
-
-/// Windows times measures that a reply may have with EMPTY, which makes up windows that no sample paid for.
-const MAX_WINDOWS: i64 = 1_000_000;
 
 pub struct Range;
 
@@ -38,6 +35,7 @@ impl Command for Range {
             spec::COUNT,
             Arg::option(c"rev", c"REV", Kind::Word),
             spec::PACKED,
+            spec::GRID,
         ],
     };
 
@@ -46,7 +44,7 @@ impl Command for Range {
         let mut cursor = Cursor::new(args);
         let name = cursor.raw()?;
         let (from, to) = (cursor.bound()?, cursor.bound()?);
-        let allowed = ["MEASURES", "BUCKET", "AGG", "ALIGN", "EMPTY", "COUNT", "REV", "PACKED"];
+        let allowed = ["MEASURES", "BUCKET", "AGG", "ALIGN", "EMPTY", "COUNT", "REV", "PACKED", "GRID"];
         let options = Options::parse(&mut cursor, &allowed)?;
         let series = key::read(ctx, name)?;
         let empty = Series::default();
@@ -107,7 +105,7 @@ fn reply_samples(
             let mut row = |row: usize| {
                 ctx.reply_array(1 + positions.len());
                 ctx.reply_time(rows.times[row]);
-                rows.columns.iter().for_each(|column| ctx.reply_value(column[row], resp3));
+                rows.columns.iter().for_each(|column| ctx.reply_number(column[row], resp3));
             };
             if options.reverse {
                 range.rev().for_each(&mut row);
@@ -157,24 +155,16 @@ fn reply_windows<S: Summary>(
     series.fold(&WindowQuery { from, to, picks: &positions(picks) }, &mut windows)?;
     let table = windows.finish();
     let table = match options.bucket {
-        Some(width) if options.empty => with_empty(table, width, picks.len())?,
+        Some(width) if options.grid || options.empty => {
+            let option = if options.grid { "GRID" } else { "EMPTY" };
+            check_gaps(option, std::iter::once(&table), width, picks.len())?;
+            // a grid fills its gaps as it is replied
+            if options.grid { table } else { table.with_empty(width) }
+        }
         _ => table,
     };
     let count = options.count.unwrap_or(usize::MAX);
-    let form = Form { packed: options.packed, reverse: options.reverse, count, open };
+    let form = Form { layout: Layout::of(options), reverse: options.reverse, count, open };
     reply_table(ctx, &table, picks, &aggregates, form);
     Ok(())
-}
-
-/// Fills the gaps between the windows with empty ones.
-fn with_empty<S: Summary>(table: Table<S>, width: Micros, measures: usize) -> Result<Table<S>, Failure> {
-    if let (Some(first), Some(last)) = (table.starts().first(), table.starts().last()) {
-        let total = (last - first) / width + 1;
-        if total.saturating_mul(measures.max(1) as i64) > MAX_WINDOWS {
-            return Err(Failure::text(format!(
-                "EMPTY would return {total} windows of {measures} measures; at most {MAX_WINDOWS} of one are allowed"
-            )));
-        }
-    }
-    Ok(table.with_empty(width))
 }

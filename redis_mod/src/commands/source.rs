@@ -1,5 +1,5 @@
 //! `STRATA.SOURCE source duration [AT time|*|+] [MEASURES n measure ...] [AGG n aggregate ...] [BUCKET duration]
-//! [ALIGN time] [BY KEY | BY PREFIX separator] [PACKED | STATE]`: aggregates over the last `duration` of all series of a
+//! [ALIGN time] [BY KEY | BY PREFIX separator] [PACKED | GRID | STATE]`: aggregates over the last `duration` of all series of a
 //! source or of groups of them, merged exactly.
 //!
 //! A node of a cluster knows only the series of its own slots. With `STATE` the reply has the same shape, but in place
@@ -9,7 +9,7 @@
 //! would answer. It always holds count, sum, extremes, mean and deviation, first and last; `AGG` only decides whether it
 //! holds the quantile sketch too, which it does if a percentile is among the aggregates.
 
-use super::aggregates::{Form, needs, reply_by_measure, reply_table};
+use super::aggregates::{Form, Layout, check_gaps, needs, reply_by_measure, reply_table};
 use super::arguments::Cursor;
 use super::options::{At, Options, Pick, Picks};
 use super::roll::{Span, end};
@@ -20,7 +20,7 @@ use crate::api::Ctx;
 use crate::failure::Failure;
 use crate::hot::{Series, WindowQuery};
 use series::bucket::{Bucket, Summary, Total};
-use series::rolling::Windows;
+use series::rolling::{Table, Windows};
 use series::rollup::Needs;
 use series::time::Micros;
 use smallvec::SmallVec;
@@ -59,6 +59,7 @@ impl Command for Source {
             spec::ALIGN,
             BY,
             spec::PACKED,
+            spec::GRID,
             spec::STATE,
         ],
     };
@@ -68,8 +69,8 @@ impl Command for Source {
         let mut cursor = Cursor::new(args);
         let source = check_source(cursor.bytes()?)?;
         let width = cursor.duration()?;
-        let options =
-            Options::parse(&mut cursor, &["AT", "MEASURES", "AGG", "BUCKET", "ALIGN", "BY", "PACKED", "STATE"])?;
+        let allowed = ["AT", "MEASURES", "AGG", "BUCKET", "ALIGN", "BY", "PACKED", "GRID", "STATE"];
+        let options = Options::parse(&mut cursor, &allowed)?;
         if options.bucket.is_none() && (options.align != 0 || options.packed) {
             return Err(Failure::text("ALIGN and PACKED need BUCKET"));
         }
@@ -108,21 +109,20 @@ struct Question<'a, 'o> {
 
 impl Question<'_, '_> {
     fn answer<S: Summary>(&self, needs: Needs) -> Result<(), Failure> {
-        let Question { ctx, options, .. } = *self;
-        let (aggregates, picks) = (options.aggregates(), self.survey.picks());
-        self.reply_groups(self.collect::<S>(needs)?, |group| match options.bucket {
+        let Question { ctx, options, survey, .. } = *self;
+        let (aggregates, picks) = (options.aggregates(), survey.picks());
+        let groups = self.collect::<S>(needs)?;
+        if let Some(bucket) = options.bucket.filter(|_| options.grid) {
+            check_gaps("GRID", groups.values().map(|group| &group.table), bucket, picks.len())?;
+        }
+        self.reply_groups(groups, |group| match options.bucket {
             None => {
                 self.reply_head(&group);
-                reply_by_measure(ctx, &aggregates, &picks, &group.windows.finish().into_one());
+                reply_by_measure(ctx, &aggregates, &picks, &group.table.into_one());
             }
             Some(_) => {
-                let form = Form {
-                    packed: options.packed,
-                    reverse: false,
-                    count: usize::MAX,
-                    open: self.open_window(&group.windows),
-                };
-                reply_table(ctx, &group.windows.finish(), &picks, &aggregates, form);
+                let form = Form { layout: Layout::of(options), reverse: false, count: usize::MAX, open: group.open };
+                reply_table(ctx, &group.table, &picks, &aggregates, form);
             }
         });
         Ok(())
@@ -135,12 +135,9 @@ impl Question<'_, '_> {
         self.reply_groups(self.collect::<Bucket>(needs)?, |group| match self.options.bucket {
             None => {
                 self.reply_head(&group);
-                reply_states_by_measure(self.ctx, &picks, group.windows.finish().into_one());
+                reply_states_by_measure(self.ctx, &picks, group.table.into_one());
             }
-            Some(_) => {
-                let open = self.open_window(&group.windows);
-                reply_state_table(self.ctx, &group.windows.finish(), &picks, open);
-            }
+            Some(_) => reply_state_table(self.ctx, &group.table, &picks, group.open),
         });
         Ok(())
     }
@@ -165,21 +162,15 @@ impl Question<'_, '_> {
         self.ctx.reply_integer(group.contributing);
     }
 
-    /// Start of the window that is still filling, if the question reaches to it.
-    fn open_window<S: Summary>(&self, windows: &Windows<S>) -> Option<Micros> {
-        let now = self.ctx.now();
-        (now > self.span.after && now <= self.span.to).then(|| windows.start_of(now))
-    }
-
     fn collect<S: Summary>(&self, needs: Needs) -> Result<BTreeMap<String, Group<S>>, Failure> {
         let Question { ctx, source, options, survey, span } = *self;
         let measures = survey.measures.len();
-        let empty = || Group {
-            windows: match options.bucket {
+        let empty = || {
+            let windows = match options.bucket {
                 Some(width) => Windows::tumbling(width, options.align, measures, needs),
                 None => Windows::one(span.after, measures, needs),
-            },
-            contributing: 0,
+            };
+            (windows, 0)
         };
         let mut groups = BTreeMap::new();
         if options.by.is_none() {
@@ -187,18 +178,23 @@ impl Question<'_, '_> {
         }
         source_keys::visit(ctx, source, None, |_, key, series| {
             let name = options.by.map_or("", |by| by.group(key));
-            let group = match groups.get_mut(name) {
+            let (windows, contributing) = match groups.get_mut(name) {
                 Some(group) => group,
                 None => groups.entry(name.to_owned()).or_insert_with(empty),
             };
             let positions = survey.positions(series);
             let query = WindowQuery { from: span.after.saturating_add(1), to: span.to, picks: &positions };
-            let before = group.windows.values();
-            series.fold(&query, &mut group.windows)?;
-            group.contributing += i64::from(group.windows.values() > before);
+            let before = windows.values();
+            series.fold(&query, windows)?;
+            *contributing += i64::from(windows.values() > before);
             Ok(())
         })?;
-        Ok(groups)
+        let now = ctx.now();
+        let finished = groups.into_iter().map(|(name, (windows, contributing))| {
+            let open = (now > span.after && now <= span.to).then(|| windows.start_of(now));
+            (name, Group { table: windows.finish(), open, contributing })
+        });
+        Ok(finished.collect())
     }
 }
 
@@ -244,7 +240,9 @@ impl Survey {
 }
 
 struct Group<S> {
-    windows: Windows<S>,
+    table: Table<S>,
+    /// Start of the window that is still filling.
+    open: Option<Micros>,
     /// Series with a sample in the window.
     contributing: i64,
 }

@@ -129,5 +129,6 @@ pub const TO: Arg = Arg::new(c"to", Kind::Time);
 pub const COUNT: Arg = Arg::option(c"count", c"COUNT", Kind::Integer);
 pub const BUCKET: Arg = Arg::option(c"bucket", c"BUCKET", Kind::Text);
 pub const ALIGN: Arg = Arg::option(c"align", c"ALIGN", Kind::Time);
+pub const GRID: Arg = Arg::option(c"grid", c"GRID", Kind::Word);
 pub const PACKED: Arg = Arg::option(c"packed", c"PACKED", Kind::Word);
 pub const STATE: Arg = Arg::option(c"state", c"STATE", Kind::Word);
