@@ -1,6 +1,6 @@
 //! Folding samples into windows: one window over everything, or tumbling windows of a fixed width.
 
-use crate::bucket::{Bucket, Summary};
+use crate::bucket::Summary;
 use crate::bytes::DecodeError;
 use crate::rollup::{COARSE, FINE, Needs, Sketch};
 use crate::sketch::SketchSum;
@@ -148,22 +148,22 @@ impl<S: Summary> Windows<S> {
         &mut self,
         time: Micros,
         measure: usize,
-        state: Bucket,
+        state: S,
         sketch: Sketch<'_>,
     ) -> Result<(), DecodeError> {
-        self.values += state.count;
+        self.values += state.count();
         if !self.needs.sketch
             && let Some(start) = self.next_start(time)
         {
             // most states of a reply make a window of their own: it is not made empty first
             self.starts.push(start);
             (0..measure).for_each(|_| self.buckets.push(S::EMPTY));
-            self.buckets.push(state.into());
+            self.buckets.push(state);
             (measure + 1..self.measures).for_each(|_| self.buckets.push(S::EMPTY));
             return Ok(());
         }
         let at = self.window_at(time) + measure;
-        self.buckets[at].add(state.into(), self.needs);
+        self.buckets[at].add(state, self.needs);
         match self.sums.get_mut(at) {
             Some(sum) => sketch.add_to(sum),
             None => Ok(()),
@@ -381,6 +381,7 @@ impl<S: Summary> Table<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bucket::Bucket;
     use proptest::prelude::*;
 
     fn close(a: f64, b: f64) -> bool {

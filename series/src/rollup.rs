@@ -14,7 +14,7 @@ mod hour;
 mod hours;
 mod open_hour;
 
-use crate::bucket::Bucket;
+use crate::bucket::Summary;
 use crate::bytes::DecodeError;
 use crate::sketch::{DdSketch, SketchSum};
 use crate::time::{MICROS_PER_HOUR, MICROS_PER_MINUTE, Micros, bucket_start};
@@ -177,13 +177,13 @@ impl Rollups {
     /// Calls `visit` with every kept state of the measures `picks` within `span`, which [`Rollups::kept`] gave: whole
     /// hours where `hours` allows them, else 5-minute buckets. The arguments are the start of the state, the position in
     /// `picks`, the state, and the sketch that whole hours have.
-    pub fn visit(
+    pub fn visit<S: Summary>(
         &self,
         (from, to): (Micros, Micros),
         picks: &[usize],
         needs: Needs,
         hours: bool,
-        mut visit: impl FnMut(Micros, usize, Bucket, Sketch<'_>),
+        mut visit: impl FnMut(Micros, usize, S, Sketch<'_>),
     ) -> Result<(), DecodeError> {
         // the hours at the ends may lie in part within the span, those between them as a whole
         let inner = (bucket_start(from.saturating_add(COARSE - 1), COARSE), bucket_start(to, COARSE));

@@ -8,7 +8,7 @@ use crate::rollup::Needs;
 use crate::sketch::DdSketch;
 use crate::time::Micros;
 
-pub trait Summary: Clone + From<Bucket> {
+pub trait Summary: Clone + From<Bucket> + for<'a> From<&'a Bucket> {
     const EMPTY: Self;
 
     /// The summary of rows with ascending times; NaN is missing. `values` has one value per time.
@@ -24,6 +24,13 @@ pub trait Summary: Clone + From<Bucket> {
 
     /// None where the aggregate is not defined, or was not needed.
     fn value(&self, aggregate: Aggregate) -> Option<f64>;
+}
+
+impl From<&Bucket> for Bucket {
+    #[inline]
+    fn from(bucket: &Bucket) -> Bucket {
+        bucket.clone()
+    }
 }
 
 impl Summary for Bucket {
@@ -87,6 +94,13 @@ impl Total {
 impl From<Bucket> for Total {
     #[inline]
     fn from(bucket: Bucket) -> Total {
+        Total { count: bucket.count, sum: bucket.sum }
+    }
+}
+
+impl From<&Bucket> for Total {
+    #[inline]
+    fn from(bucket: &Bucket) -> Total {
         Total { count: bucket.count, sum: bucket.sum }
     }
 }

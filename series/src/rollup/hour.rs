@@ -11,7 +11,7 @@
 
 use super::open_hour::OpenHour;
 use super::{FINE, Needs, SLOTS};
-use crate::bucket::{Bucket, Point};
+use crate::bucket::{Bucket, Point, Summary};
 use crate::bytes::{DecodeError, Reader, put_f64};
 use crate::codec::{column, packed};
 use crate::prefetch;
@@ -146,7 +146,7 @@ impl Hour {
     pub(super) fn ends(&self, measure: usize) -> Result<Option<(Point, Point)>, DecodeError> {
         let Some(section) = self.section(measure) else { return Ok(None) };
         let mut ends: Option<(Point, Point)> = None;
-        section.fine(Needs { ends: true, ..Needs::default() }, &mut Scratch::default(), |_, fine| {
+        section.fine(Needs { ends: true, ..Needs::default() }, &mut Scratch::default(), |_, fine: Bucket| {
             ends = Some((ends.map_or(fine.first, |(first, _)| first), fine.last));
         })?;
         Ok(ends)
@@ -158,13 +158,14 @@ impl Hour {
     }
 
     /// The states of the 5-minute buckets within `from..to`.
-    pub(super) fn fine(
+    #[inline]
+    pub(super) fn fine<S: Summary>(
         &self,
         measure: usize,
         (from, to): (Micros, Micros),
         needs: Needs,
         scratch: &mut Scratch,
-        mut visit: impl FnMut(Micros, Bucket),
+        mut visit: impl FnMut(Micros, S),
     ) -> Result<(), DecodeError> {
         let Some(section) = self.section(measure) else { return Ok(()) };
         section.fine(needs, scratch, |start, bucket| {
@@ -216,11 +217,11 @@ impl<'a> Section<'a> {
 
     /// Hands the states of the 5-minute buckets that have values to `visit`, oldest first.
     #[inline]
-    fn fine(
+    fn fine<S: Summary>(
         &self,
         needs: Needs,
         scratch: &mut Scratch,
-        mut visit: impl FnMut(Micros, Bucket),
+        mut visit: impl FnMut(Micros, S),
     ) -> Result<(), DecodeError> {
         let mut used = self.slots()?;
         let k = used.count_ones() as usize;
@@ -249,7 +250,7 @@ impl<'a> Section<'a> {
                 };
                 (bucket.first, bucket.last) = (point(0), point(1));
             }
-            visit(start, bucket);
+            visit(start, bucket.into());
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 use super::hour::{Hour, Scratch, State};
 use super::open_hour::OpenHour;
 use super::{COARSE, Needs, Sketch};
-use crate::bucket::Bucket;
+use crate::bucket::Summary;
 use crate::bytes::DecodeError;
 use crate::prefetch;
 use crate::time::Micros;
@@ -93,12 +93,12 @@ impl Hours {
     }
 
     /// Visits the 5-minute buckets within `from..to`.
-    pub(super) fn visit_fine(
+    pub(super) fn visit_fine<S: Summary>(
         &self,
         (from, to): (Micros, Micros),
         picks: &[usize],
         needs: Needs,
-        visit: &mut impl FnMut(Micros, usize, Bucket, Sketch<'_>),
+        visit: &mut impl FnMut(Micros, usize, S, Sketch<'_>),
     ) -> Result<(), DecodeError> {
         let touched = self.touched(from, to, picks);
         if touched.is_empty() {
@@ -117,12 +117,12 @@ impl Hours {
     }
 
     /// Visits the hours that lie within `from..to`, hour by hour.
-    pub(super) fn visit_whole(
+    pub(super) fn visit_whole<S: Summary>(
         &self,
         (from, to): (Micros, Micros),
         picks: &[usize],
         needs: Needs,
-        visit: &mut impl FnMut(Micros, usize, Bucket, Sketch<'_>),
+        visit: &mut impl FnMut(Micros, usize, S, Sketch<'_>),
     ) -> Result<(), DecodeError> {
         let touched = self.touched(from, to, picks);
         if needs.sketch {
@@ -136,7 +136,7 @@ impl Hours {
                 (bucket.first, bucket.last) = ends;
             }
             let sketch = if needs.sketch { Sketch::Packed(self.packed[hour].sketch(state)?) } else { Sketch::None };
-            visit(state.start(), pick, bucket, sketch);
+            visit(state.start(), pick, bucket.into(), sketch);
         }
         Ok(())
     }

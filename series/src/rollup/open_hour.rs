@@ -3,7 +3,7 @@
 use super::hour::Hour;
 use super::hours::Sealed;
 use super::{Change, FINE, Needs, SLOTS, Sketch};
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Summary};
 use crate::prefetch;
 use crate::sketch::DdSketch;
 use crate::time::Micros;
@@ -37,6 +37,9 @@ impl OpenHour {
     pub(super) fn prefetch(&self, picks: &[usize], needs: Needs, whole: bool) {
         if !whole {
             prefetch::slice(&self.slots);
+            for row in self.buckets.chunks_exact(self.measures().max(1)) {
+                picks.iter().filter_map(|&measure| row.get(measure..=measure)).for_each(prefetch::slice);
+            }
             return;
         }
         picks.iter().filter_map(|&measure| self.totals.get(measure..=measure)).for_each(prefetch::slice);
@@ -104,19 +107,19 @@ impl OpenHour {
     }
 
     /// Calls `visit` with the states within `from..to`; as one state with the sketch if `whole`.
-    pub(super) fn visit(
+    pub(super) fn visit<S: Summary>(
         &self,
         (from, to): (Micros, Micros),
         picks: &[usize],
         whole: bool,
-        visit: &mut impl FnMut(Micros, usize, Bucket, Sketch<'_>),
+        visit: &mut impl FnMut(Micros, usize, S, Sketch<'_>),
     ) {
         let width = self.measures();
         for (pick, &measure) in picks.iter().enumerate().filter(|&(_, &measure)| measure < width) {
             if whole {
                 let total = &self.totals[measure];
                 if total.count > 0 {
-                    visit(self.start, pick, total.clone(), Sketch::Open(&self.sketches[measure]));
+                    visit(self.start, pick, total.into(), Sketch::Open(&self.sketches[measure]));
                 }
                 continue;
             }
@@ -124,7 +127,7 @@ impl OpenHour {
             let states = rows.map(|(&slot, buckets)| (self.start + FINE * slot as Micros, &buckets[measure]));
             states
                 .filter(|(start, bucket)| bucket.count > 0 && *start >= from && start + FINE <= to)
-                .for_each(|(start, bucket)| visit(start, pick, bucket.clone(), Sketch::None));
+                .for_each(|(start, bucket)| visit(start, pick, bucket.into(), Sketch::None));
         }
     }
 
