@@ -58,9 +58,8 @@ impl Series {
         windows.reserve(end - start, self.rollups.len_bound());
         let mut result = Ok(());
         self.rollups.visit((start, end), picks, needs, fit == Fit::Hours, |time, pick, bucket, sketch| {
-            let added = windows.add_state(time, pick, bucket, sketch);
-            if result.is_ok() {
-                result = added;
+            if let Err(error) = windows.add_state(time, pick, bucket, sketch) {
+                result = Err(error);
             }
         })?;
         result?;
