@@ -29,7 +29,7 @@ const COMMANDS: [&str; 18] = [
     "STRATA.PUT",
 ];
 
-const WORDS: [&str; 59] = [
+const WORDS: [&str; 60] = [
     "r:A",
     "r:B",
     "{r}:C",
