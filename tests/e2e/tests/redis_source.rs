@@ -30,7 +30,8 @@ fn number(value: &Value) -> f64 {
 fn micros(value: &Value) -> i64 {
     let text = show(value);
     let (millis, micros) = text.split_once('.').unwrap_or((&text, "000"));
-    millis.parse::<i64>().unwrap() * 1000 + micros.parse::<i64>().unwrap()
+    let sign = if millis.starts_with('-') { -1 } else { 1 };
+    millis.parse::<i64>().unwrap() * 1000 + sign * micros.parse::<i64>().unwrap()
 }
 
 impl Table {
