@@ -147,7 +147,7 @@ fn reply_grid(ctx: Ctx, table: &Table, width: Micros, count: usize, aggregates: 
         for aggregate in aggregates {
             ctx.reply_array(shown);
             let buckets = table.regular_column(measure, width).take(shown);
-            buckets.for_each(|bucket| reply_aggregate(ctx, *aggregate, bucket, resp3));
+            reply_column(ctx, *aggregate, buckets, resp3);
         }
     }
 }
@@ -197,6 +197,18 @@ impl Packed {
 
     pub fn reply(self, ctx: Ctx) {
         ctx.reply_bytes(&self.0);
+    }
+}
+
+/// The loop is made anew for the aggregates that are asked for most, so that it does not decide for each value which it is.
+fn reply_column<'b>(ctx: Ctx, aggregate: Aggregate, buckets: impl Iterator<Item = &'b Bucket>, resp3: bool) {
+    match aggregate {
+        Aggregate::Avg => buckets.for_each(|bucket| reply_aggregate(ctx, Aggregate::Avg, bucket, resp3)),
+        Aggregate::Min => buckets.for_each(|bucket| reply_aggregate(ctx, Aggregate::Min, bucket, resp3)),
+        Aggregate::Max => buckets.for_each(|bucket| reply_aggregate(ctx, Aggregate::Max, bucket, resp3)),
+        Aggregate::Sum => buckets.for_each(|bucket| reply_aggregate(ctx, Aggregate::Sum, bucket, resp3)),
+        Aggregate::Count => buckets.for_each(|bucket| reply_aggregate(ctx, Aggregate::Count, bucket, resp3)),
+        other => buckets.for_each(|bucket| reply_aggregate(ctx, other, bucket, resp3)),
     }
 }
 
