@@ -48,6 +48,7 @@ pub struct AggregateError(String);
 impl Aggregate {
     /// The aggregate of the values in `bucket`. `None` where it is not defined: no values (except for the count), fewer
     /// than two for a standard deviation or rate, a rate between equal times, a quantile without a sketch.
+    #[inline]
     pub fn value(self, bucket: &Bucket) -> Option<f64> {
         if self == Aggregate::Count {
             return Some(bucket.count as f64);

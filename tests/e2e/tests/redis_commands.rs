@@ -143,7 +143,49 @@ fn empty_buckets_are_shown_when_asked_for() {
         "[[time, flow:avg, flow:count], [[1000, 1, 1], [2000, nil, 0], [3000, nil, 0], [4000, 4, 1]], nil]"
     );
     redis.run("STRATA.ADD r:A 1700000000000 flow 4");
-    assert!(redis.error("STRATA.RANGE r:A - + BUCKET 1ms EMPTY").contains("windows"));
+    for option in ["EMPTY", "GRID"] {
+        let error = redis.error(&format!("STRATA.RANGE r:A - + BUCKET 1ms {option}"));
+        assert!(error.contains(&format!("{option} would return 1699999999001 windows of 1 measures")), "{error}");
+    }
+}
+
+#[test]
+fn a_grid_is_one_list_per_column() {
+    let server = server();
+    let mut redis = Client::new(&server);
+    redis.run("STRATA.ADD r:A 1000 flow 1 pressure 2.5");
+    redis.run("STRATA.ADD r:A 4000 flow 4.12345");
+    assert_eq!(
+        redis.run("STRATA.RANGE r:A - + BUCKET 1s AGG 2 avg count GRID"),
+        "[[time, flow:avg, flow:count, pressure:avg, pressure:count], \
+         [[1000, 1000], [1, nil, nil, 4.12345], [1, 0, 0, 1], [2.5, nil, nil, nil], [1, 0, 0, 0]], nil]"
+    );
+    assert_eq!(
+        redis.run("STRATA.RANGE r:A - + MEASURES 1 flow BUCKET 1s AGG 1 max ALIGN 500.5 COUNT 2 GRID"),
+        "[[time, flow:max], [[500.500, 1000], [1, nil]], nil]"
+    );
+    assert_eq!(
+        redis.run("STRATA.RANGE r:A 4000 + MEASURES 2 none flow BUCKET 1500us AGG 1 sum GRID"),
+        "[[time, none:sum, flow:sum], [[3999, 1.500], [nil], [4.12345]], nil]"
+    );
+    assert_eq!(
+        redis.run("STRATA.RANGE r:A 5000 + BUCKET 1s AGG 1 avg GRID"),
+        "[[time, flow:avg, pressure:avg], [[], [], []], nil]"
+    );
+    assert_eq!(redis.run("STRATA.RANGE r:none - + BUCKET 1s GRID"), "[[time], [[]], nil]");
+}
+
+#[test]
+fn averages_are_as_short_as_they_can_be() {
+    let server = server();
+    let mut redis = Client::new(&server);
+    for (time, value) in [(0, "0.05"), (1, "0.1"), (1000, "-12.5"), (1001, "-12.25"), (2000, "1e-6")] {
+        redis.run(&format!("STRATA.ADD r:A {time} flow {value}"));
+    }
+    assert_eq!(
+        redis.run("STRATA.RANGE r:A - + BUCKET 1s AGG 1 avg GRID"),
+        "[[time, flow:avg], [[0, 1000], [0.07500000000000001, -12.375, 1e-6]], nil]"
+    );
 }
 
 #[test]
@@ -316,6 +358,14 @@ fn wrong_arguments_are_refused_in_the_style_of_redis() {
         ("STRATA.RANGE r:A - + COUNT 0", "positive integer"),
         ("STRATA.RANGE r:A - + EMPTY", "need BUCKET"),
         ("STRATA.RANGE r:A - + LIMIT 1", "unknown option"),
+        ("STRATA.RANGE r:A - + GRID", "GRID needs BUCKET"),
+        ("STRATA.RANGE r:A - + AGG 1 avg GRID", "GRID needs BUCKET"),
+        ("STRATA.RANGE r:A - + BUCKET 5m REV GRID", "GRID and REV exclude"),
+        ("STRATA.RANGE r:A - + BUCKET 5m GRID PACKED", "GRID and PACKED exclude"),
+        ("STRATA.SOURCE r 1h GRID", "GRID needs BUCKET"),
+        ("STRATA.SOURCE r 1h BUCKET 5m GRID STATE", "GRID and STATE exclude"),
+        ("STRATA.SOURCE r 1h BUCKET 5m GRID PACKED", "GRID and PACKED exclude"),
+        ("STRATA.ROLL r:A 1h GRID", "unknown option"),
         ("STRATA.RANGE r:A - + MEASURES 2 flow flow", "named twice"),
         ("STRATA.ROLL r:A 1h AGG 2 avg avg", "named twice"),
         ("STRATA.SOURCE r 1d BUCKET 1ms", "at most 100000"),

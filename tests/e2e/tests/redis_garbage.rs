@@ -29,7 +29,7 @@ const COMMANDS: [&str; 18] = [
     "STRATA.PUT",
 ];
 
-const WORDS: [&str; 59] = [
+const WORDS: [&str; 60] = [
     "r:A",
     "r:B",
     "{r}:C",
@@ -84,6 +84,7 @@ const WORDS: [&str; 59] = [
     "stddev",
     "SCORE",
     "PACKED",
+    "GRID",
     "BY",
     "KEY",
     "PREFIX",
@@ -109,6 +110,8 @@ fn nearly_right(random: &mut Random) -> Vec<Vec<u8>> {
         "STRATA.ADD r:A 1000 flow 1 pressure 2",
         "STRATA.MADD r:A 1000 1 flow 1 r:B 2000 2 flow 1 pressure 2",
         "STRATA.RANGE r:A - + MEASURES 1 flow BUCKET 5m AGG 2 avg p99 ALIGN 3 EMPTY COUNT 10 REV PACKED",
+        "STRATA.RANGE r:A - + BUCKET 5m AGG 3 avg count p99 ALIGN 3 EMPTY COUNT 10 GRID",
+        "STRATA.SOURCE r 1h AT 1000 AGG 1 avg BUCKET 5m BY KEY GRID",
         "STRATA.ROLL r:A 1h AT + MEASURES 1 flow AGG 3 avg rate p50",
         "STRATA.ROLL r:A 5m 1h 1d AT + AGG 2 avg p99",
         "STRATA.SOURCE r 1h AT 1000 AGG 2 count p99.9",

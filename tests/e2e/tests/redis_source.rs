@@ -1,4 +1,4 @@
-//! Aggregates over the series of a source, whole and in groups, and tables in their binary form.
+//! Aggregates over the series of a source, whole and in groups, and the forms of tables.
 
 mod redis_support;
 
@@ -30,7 +30,8 @@ fn number(value: &Value) -> f64 {
 fn micros(value: &Value) -> i64 {
     let text = show(value);
     let (millis, micros) = text.split_once('.').unwrap_or((&text, "000"));
-    millis.parse::<i64>().unwrap() * 1000 + micros.parse::<i64>().unwrap()
+    let sign = if millis.starts_with('-') { -1 } else { 1 };
+    millis.parse::<i64>().unwrap() * 1000 + sign * micros.parse::<i64>().unwrap()
 }
 
 impl Table {
@@ -40,6 +41,23 @@ impl Table {
         Table {
             columns: array(columns).iter().map(show).collect(),
             rows: array(rows).iter().map(row).collect(),
+            open: show(open),
+        }
+    }
+
+    /// The rows that a grid stands for.
+    fn grid(reply: &Value) -> Table {
+        let [columns, lists, open] = array(reply) else { panic!("not a grid") };
+        let (times, lists) = array(lists).split_first().expect("the times");
+        let times: Vec<i64> = array(times).iter().map(micros).collect();
+        let lists: Vec<Vec<f64>> = lists.iter().map(|list| array(list).iter().map(number).collect()).collect();
+        let length = lists.first().map_or(0, Vec::len);
+        assert!(lists.iter().all(|list| list.len() == length), "{}", show(reply));
+        assert_eq!(times.len(), if length > 0 { 2 } else { 0 });
+        let row = |row: usize| (times[0] + row as i64 * times[1], lists.iter().map(|list| list[row]).collect());
+        Table {
+            columns: array(columns).iter().map(show).collect(),
+            rows: (0..length).map(row).collect(),
             open: show(open),
         }
     }
@@ -141,6 +159,97 @@ fn a_packed_source_holds_what_the_plain_one_says() {
     }
     assert!(redis.error("STRATA.SOURCE r 1h PACKED").contains("need BUCKET"));
     assert!(redis.error("STRATA.SOURCE r 1h ALIGN 5").contains("need BUCKET"));
+}
+
+#[test]
+fn a_grid_of_a_range_holds_what_the_rows_with_the_empty_ones_say() {
+    let server = server();
+    for protocol in [2, 3] {
+        let mut redis = Client::new(&server);
+        redis.run(&format!("HELLO {protocol}"));
+        redis.run("FLUSHALL");
+        network(&mut redis, &mut Random(15));
+        redis.run("STRATA.ADD r:Z0-N0 99.5 flow -0.0");
+        let mut gaps = 0;
+        for range in [
+            "STRATA.RANGE r:Z0-N0 - + BUCKET 5m AGG 11 avg min max sum count stddev first last rate p50 p99",
+            "STRATA.RANGE r:Z0-N0 - + BUCKET 30s AGG 8 avg min max sum count stddev first last",
+            "STRATA.RANGE r:Z0-N0 - + MEASURES 3 pressure none flow BUCKET 7m AGG 3 rate max p90 ALIGN 1000.001",
+            "STRATA.RANGE r:Z0-N0 3000000 9000000 BUCKET 30s AGG 2 last count COUNT 50",
+            "STRATA.RANGE r:Z0-N0 - + BUCKET 1d",
+            "STRATA.RANGE r:Z0-N0 5 4 BUCKET 5m",
+            "STRATA.RANGE r:none - + BUCKET 5m",
+            "STRATA.RANGE r:none - + MEASURES 1 flow BUCKET 5m",
+        ] {
+            let rows = Table::plain(&send(&mut redis, &format!("{range} EMPTY")));
+            let grid = send(&mut redis, &format!("{range} GRID"));
+            same(&rows, &Table::grid(&grid), range);
+            assert_eq!(show(&grid), redis.run(&format!("{range} EMPTY GRID")));
+            gaps += rows.rows.len() - Table::plain(&send(&mut redis, range)).rows.len();
+        }
+        assert!(gaps > 100, "{gaps}");
+    }
+}
+
+#[test]
+fn the_running_bucket_of_a_grid_is_marked() {
+    let server = server();
+    let mut redis = Client::new(&server);
+    redis.run("STRATA.ADD r:A * flow 3");
+    for line in ["STRATA.RANGE r:A - + BUCKET 1d AGG 1 sum GRID", "STRATA.SOURCE r 1h BUCKET 1d AGG 1 sum GRID"] {
+        let grid = Table::grid(&send(&mut redis, line));
+        assert_eq!((grid.rows.len(), grid.open), (1, (grid.rows[0].0 / 1000).to_string()), "{line}");
+    }
+}
+
+#[test]
+fn a_grid_of_a_source_holds_its_rows_and_nothing_in_the_gaps() {
+    let server = server();
+    let mut redis = Client::new(&server);
+    network(&mut redis, &mut Random(16));
+    let mut gaps = 0;
+    let mut compare = |rows: &Value, grid: &Value, what: &str| {
+        let (rows, mut grid) = (Table::plain(rows), Table::grid(grid));
+        let all = grid.rows.len();
+        grid.rows.retain(|(time, values)| {
+            let has_samples = rows.rows.iter().any(|(start, _)| start == time);
+            assert!(has_samples || values.iter().all(|value| value.is_nan() || *value == 0.0), "{what}: {values:?}");
+            has_samples
+        });
+        gaps += all - grid.rows.len();
+        same(&rows, &grid, what);
+    };
+    for source in [
+        "STRATA.SOURCE r 12h AT 40000000 AGG 4 avg count max p99 BUCKET 1h",
+        "STRATA.SOURCE r 10h AT + MEASURES 2 pressure none AGG 2 min sum BUCKET 20s ALIGN 3",
+        "STRATA.SOURCE none 1h AT 1000 BUCKET 5m",
+    ] {
+        compare(&send(&mut redis, source), &send(&mut redis, &format!("{source} GRID")), source);
+        for by in [" BY KEY", " BY PREFIX -"] {
+            let source = format!("{source}{by}");
+            let (rows, grids) = (send(&mut redis, &source), send(&mut redis, &format!("{source} GRID")));
+            assert_eq!(array(&rows).len(), array(&grids).len());
+            for (rows, grid) in array(&rows).chunks(2).zip(array(&grids).chunks(2)) {
+                assert_eq!(show(&rows[0]), show(&grid[0]));
+                compare(&rows[1], &grid[1], &source);
+            }
+        }
+    }
+    assert!(gaps > 100, "{gaps}");
+}
+
+#[test]
+fn the_gaps_of_all_groups_of_a_grid_count_together() {
+    let server = server();
+    let mut redis = Client::new(&server);
+    for key in 0..12 {
+        redis.run(&format!("STRATA.MADD r:{key} 1000 1 flow 1 r:{key} 86400000 1 flow 1"));
+    }
+    let source = "STRATA.SOURCE r 1d AT + AGG 1 avg BUCKET 1s";
+    assert_eq!(Table::grid(&send(&mut redis, &format!("{source} GRID"))).rows.len(), 86_400);
+    let error = redis.error(&format!("{source} BY KEY GRID"));
+    assert!(error.contains("GRID would return 1036800 windows"), "{error}");
+    assert_eq!(array(&send(&mut redis, &format!("{source} BY KEY"))).len(), 24);
 }
 
 #[test]

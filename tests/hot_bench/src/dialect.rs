@@ -40,6 +40,10 @@ pub enum Query {
     Buckets,
     /// The same; the peer asks the raw series.
     BucketsOfRaw,
+    /// As [`Query::Buckets`] for the peer; Strata gives the values as one list.
+    Grid,
+    /// As [`Query::BucketsOfRaw`] for the peer; Strata gives the values as one list.
+    GridOfRaw,
     /// 3 measures × 6 aggregates × 288 buckets.
     AllAggregates,
     /// 2880 samples of one measure.
@@ -60,6 +64,7 @@ impl Query {
         match self {
             Self::OpenRollups => 54,
             Self::Buckets | Self::BucketsOfRaw | Self::Group => 2 * 288,
+            Self::Grid | Self::GridOfRaw => 288,
             Self::AllAggregates => 18 * 288,
             Self::Raw => 2 * 2880,
             Self::LastDay => 1,
@@ -218,6 +223,9 @@ fn strata_query(query: Query, node: &str, now: i64, packed: bool) -> String {
         Query::Buckets | Query::BucketsOfRaw => {
             format!("STRATA.RANGE {key} {START} {now} MEASURES 1 flow BUCKET 5m AGG 1 avg")
         }
+        Query::Grid | Query::GridOfRaw => {
+            format!("STRATA.RANGE {key} {START} {now} MEASURES 1 flow BUCKET 5m AGG 1 avg GRID")
+        }
         Query::AllAggregates => format!("STRATA.RANGE {key} {START} {now} BUCKET 5m {STRATA_AGGREGATES}"),
         Query::Raw => format!("STRATA.RANGE {key} {START} {now} MEASURES 1 flow"),
         Query::LastDay => format!("STRATA.ROLL {key} 1d AT + MEASURES 1 flow AGG 1 avg"),
@@ -231,8 +239,8 @@ fn strata_query(query: Query, node: &str, now: i64, packed: bool) -> String {
 fn peer_query(query: Query, node: &str, now: i64) -> String {
     match query {
         Query::OpenRollups => format!("TS.MGET LATEST FILTER node={node} kind=rollup"),
-        Query::Buckets => format!("TS.RANGE {node}:flow:avg:5m {START} {now} LATEST"),
-        Query::BucketsOfRaw => format!("TS.RANGE {node}:flow {START} {now} AGGREGATION avg 300000"),
+        Query::Buckets | Query::Grid => format!("TS.RANGE {node}:flow:avg:5m {START} {now} LATEST"),
+        Query::BucketsOfRaw | Query::GridOfRaw => format!("TS.RANGE {node}:flow {START} {now} AGGREGATION avg 300000"),
         Query::AllAggregates => format!("TS.MRANGE {START} {now} LATEST FILTER node={node} kind=rollup bucket=5m"),
         Query::Raw => format!("TS.RANGE {node}:flow {START} {now}"),
         Query::LastDay | Query::Quantiles => {

@@ -49,6 +49,8 @@ pub const BYTES_ROLLUPS: Figure = alone("bytes per value, raw and rollups", "B",
 pub const OPEN_ROLLUPS: Figure = less("all open rollups of one node", "us", 8.0, 54.0);
 pub const BUCKETS: Figure = less("288 buckets, the peer from a rollup", "us", 20.0, 28.0);
 pub const BUCKETS_OF_RAW: Figure = less("288 buckets, the peer from raw", "us", 20.0, 51.0);
+pub const GRID: Figure = less("288 buckets as a grid, the peer from a rollup", "us", 20.0, 28.0);
+pub const GRID_OF_RAW: Figure = less("288 buckets as a grid, the peer from raw", "us", 20.0, 51.0);
 pub const BUCKETS_PACKED: Figure = to_know("288 buckets, packed (aim 3)", "us", false);
 pub const ALL_AGGREGATES: Figure = less("3 measures x 6 aggregates x 288", "us", 250.0, 560.0);
 pub const ALL_AGGREGATES_PACKED: Figure = to_know("the same, packed (aim 20)", "us", false);
@@ -68,7 +70,7 @@ pub const REPLICATION: Figure = alone("replication bytes per reading", "B", 110.
 pub const INSTRUCTIONS: Figure = alone("instructions per reading, whole server", "Ir", 14_000.0);
 
 /// All figures of `make bench-hot`, in the order of the table.
-pub const ALL: [Figure; 28] = [
+pub const ALL: [Figure; 30] = [
     READING,
     READING_NO_RULES,
     READING_SCORED,
@@ -83,6 +85,8 @@ pub const ALL: [Figure; 28] = [
     OPEN_ROLLUPS,
     BUCKETS,
     BUCKETS_OF_RAW,
+    GRID,
+    GRID_OF_RAW,
     BUCKETS_PACKED,
     ALL_AGGREGATES,
     ALL_AGGREGATES_PACKED,

@@ -35,12 +35,12 @@ impl Report {
 
     pub fn print(&self) {
         println!(
-            "{:<38} {:>4} {:>9} {:>9} {:>9} {:>9} {:>7} {:>7} {:>7}  holds",
+            "{:<46} {:>4} {:>9} {:>9} {:>9} {:>9} {:>7} {:>7} {:>7}  holds",
             "figure", "unit", "strata", "min", "peer", "min", "ratio", "limit", "must"
         );
         for (figure, both) in &self.lines {
             println!(
-                "{:<38} {:>4} {} {} {} {} {} {} {}  {}",
+                "{:<46} {:>4} {} {} {} {} {} {} {}  {}",
                 figure.name,
                 figure.unit,
                 number(both.strata.median(), 9),

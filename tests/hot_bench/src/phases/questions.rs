@@ -13,10 +13,12 @@ use crate::workload::{Digits, NODES, Random, Sensors, time_of};
 const SHORT_ROUNDS: usize = 4;
 
 /// Question, calls a round, the figure with the plain reply and that with the packed one.
-const QUESTIONS: [(Query, usize, Figure, Option<Figure>); 9] = [
+const QUESTIONS: [(Query, usize, Figure, Option<Figure>); 11] = [
     (Query::OpenRollups, 300, figures::OPEN_ROLLUPS, None),
     (Query::Buckets, 300, figures::BUCKETS, Some(figures::BUCKETS_PACKED)),
     (Query::BucketsOfRaw, 300, figures::BUCKETS_OF_RAW, None),
+    (Query::Grid, 300, figures::GRID, None),
+    (Query::GridOfRaw, 300, figures::GRID_OF_RAW, None),
     (Query::AllAggregates, 50, figures::ALL_AGGREGATES, Some(figures::ALL_AGGREGATES_PACKED)),
     (Query::Raw, 100, figures::RAW, Some(figures::RAW_PACKED)),
     (Query::LastDay, 500, figures::LAST_DAY, None),
