@@ -144,13 +144,7 @@ impl<S: Summary> Windows<S> {
 
     /// Adds a kept state of values that lie within one window and begin at `time`.
     #[inline]
-    pub fn add_state(
-        &mut self,
-        time: Micros,
-        measure: usize,
-        state: S,
-        sketch: Sketch<'_>,
-    ) -> Result<(), DecodeError> {
+    pub fn add_state(&mut self, time: Micros, measure: usize, state: S, sketch: Sketch<'_>) -> Result<(), DecodeError> {
         self.values += state.count();
         if !self.needs.sketch
             && let Some(start) = self.next_start(time)
