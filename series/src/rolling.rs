@@ -22,6 +22,8 @@ pub struct Windows<S> {
     sums: Vec<SketchSum>,
     needs: Needs,
     values: u64,
+    /// Number of the window that got the last state.
+    latest: usize,
     /// Windows without values may be among them.
     has_empty: bool,
 }
@@ -67,6 +69,7 @@ impl<S: Summary> Windows<S> {
             sums: Vec::new(),
             needs,
             values: 0,
+            latest: 0,
             has_empty: false,
         }
     }
@@ -185,18 +188,27 @@ impl<S: Summary> Windows<S> {
         (ahead >= width && ahead < 2 * width).then_some(last + width)
     }
 
-    /// Position of the first bucket of the window that holds `time`. States come in order, so that it mostly is the last
-    /// window, which needs no division.
+    /// Position of the first bucket of the window that holds `time`. States come in order, so that it mostly is the window of
+    /// the state before or the one after it, which needs no division.
     #[inline]
     fn window_at(&mut self, time: Micros) -> usize {
         let width = match self.shape {
-            Shape::One { .. } => u64::MAX,
-            Shape::Tumbling { width, .. } => width as u64,
+            Shape::One { .. } => Micros::MAX,
+            Shape::Tumbling { width, .. } => width,
         };
-        match self.starts.last() {
-            Some(&last) if (time.wrapping_sub(last) as u64) < width => (self.starts.len() - 1) * self.measures,
-            _ => self.window(self.start_of(time)),
+        if let Some(&start) = self.starts.get(self.latest) {
+            let ahead = time.wrapping_sub(start);
+            if (0..width).contains(&ahead) {
+                return self.latest * self.measures;
+            }
+            if ahead >= width && ahead - width < width && self.starts.get(self.latest + 1) == Some(&(start + width)) {
+                self.latest += 1;
+                return self.latest * self.measures;
+            }
         }
+        let at = self.window(self.start_of(time));
+        self.latest = at / self.measures;
+        at
     }
 
     /// Position of the window's first bucket.
