@@ -50,10 +50,10 @@ impl Command for Range {
         let empty = Series::default();
         let series = series.as_deref().unwrap_or(&empty);
         let picks = options.picks(series);
+        if options.bucket.is_none() && (options.empty || options.align != 0) {
+            return Err(Failure::text("EMPTY and ALIGN need BUCKET"));
+        }
         if options.bucket.is_none() && options.aggregates.is_none() {
-            if options.empty || options.align != 0 {
-                return Err(Failure::text("EMPTY and ALIGN need BUCKET"));
-            }
             return reply_samples(ctx, series, (from, to), &picks, &options);
         }
         if Total::suffices(needs(&options.aggregates())) {

@@ -360,6 +360,8 @@ fn wrong_arguments_are_refused_in_the_style_of_redis() {
         ("STRATA.RANGE r:A - + LIMIT 1", "unknown option"),
         ("STRATA.RANGE r:A - + GRID", "GRID needs BUCKET"),
         ("STRATA.RANGE r:A - + AGG 1 avg GRID", "GRID needs BUCKET"),
+        ("STRATA.RANGE r:A - + AGG 1 avg EMPTY", "need BUCKET"),
+        ("STRATA.RANGE r:A - + AGG 1 avg ALIGN 5", "need BUCKET"),
         ("STRATA.RANGE r:A - + BUCKET 5m REV GRID", "GRID and REV exclude"),
         ("STRATA.RANGE r:A - + BUCKET 5m GRID PACKED", "GRID and PACKED exclude"),
         ("STRATA.SOURCE r 1h GRID", "GRID needs BUCKET"),
