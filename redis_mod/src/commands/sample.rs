@@ -65,14 +65,10 @@ pub struct Sample {
 
 /// Opens the series of a sample, if there is one, and asks for the memory of its watches.
 #[inline]
-pub fn open(ctx: Ctx, name: *mut RedisModuleString, when: When) -> Result<Option<SeriesMut>, Failure> {
+pub fn open(ctx: Ctx, name: *mut RedisModuleString) -> Result<Option<SeriesMut>, Failure> {
     let stored = key::write(ctx, name)?;
-    if let Some(watches) = stored.as_ref().map(|stored| stored.series().watches()).filter(|watches| !watches.is_empty())
-    {
-        watches.prefetch(match when {
-            When::At(time) => time,
-            When::Now => ctx.now(),
-        });
+    if let Some(stored) = &stored {
+        stored.series().watches().prefetch();
     }
     Ok(stored)
 }

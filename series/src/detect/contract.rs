@@ -139,14 +139,20 @@ pub trait Detector: Sized {
         Ok(())
     }
 
-    /// Asks for the memory that a sample of this time will need. Only a hint.
-    fn prefetch(&self, _time: Micros) {
+    /// Asks for the memory that the next sample will need: that of a detector which [`crate::detect::AnyDetector`] boxes as a
+    /// whole, that apart of one which it does not. Only a hint.
+    fn prefetch(&self) {
         prefetch::value(self);
     }
 
     /// Bytes that it holds besides itself.
     fn heap_bytes(&self) -> usize {
         0
+    }
+
+    /// Bytes that it takes as a whole.
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.heap_bytes()
     }
 
     /// False while every score is 0 (or that of an infinity) because too few samples were seen.
