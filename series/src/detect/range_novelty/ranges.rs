@@ -1,6 +1,8 @@
 //! The slowly shrinking remembered ranges of the streams, one column per number, so that the processor learns two streams at a
 //! time.
 
+use std::array::from_fn;
+
 use crate::bytes::{DecodeError, Reader, put_f64s};
 
 /// Excursions well below this fraction of the range are damped quadratically.
@@ -75,18 +77,18 @@ impl<const N: usize> Ranges<N> {
     #[inline]
     fn learn_within<const BOUNDED: bool>(&mut self, share: f64, values: &[f64; N], keep: f64) {
         let gain = greater(share, 0.001);
-        for (stream, &x) in values.iter().enumerate() {
-            let (lo, hi, mean) = (self.lo[stream], self.hi[stream], self.mean[stream]);
-            let width = hi - lo;
-            let clipped = if BOUNDED { lesser(greater(x, lo - width), hi + width) } else { x };
-            let limit = if BOUNDED && width > 0.0 { GROWTH * width } else { f64::INFINITY };
-            let mean = mean + gain * (clipped - mean);
-            let hi = mean + (hi - mean) * keep;
-            let lo = mean + (lo - mean) * keep;
-            self.hi[stream] = hi + lesser(greater(x - hi, 0.0), limit);
-            self.lo[stream] = lo - lesser(greater(lo - x, 0.0), limit);
-            self.mean[stream] = mean;
-        }
+        let Ranges { lo, hi, mean } = self;
+        let width: [f64; N] = from_fn(|stream| hi[stream] - lo[stream]);
+        let seen: [f64; N] = from_fn(|stream| {
+            let (x, width) = (values[stream], width[stream]);
+            if BOUNDED { lesser(greater(x, lo[stream] - width), hi[stream] + width) } else { x }
+        });
+        *mean = from_fn(|stream| mean[stream] + gain * (seen[stream] - mean[stream]));
+        *hi = from_fn(|stream| mean[stream] + (hi[stream] - mean[stream]) * keep);
+        *lo = from_fn(|stream| mean[stream] + (lo[stream] - mean[stream]) * keep);
+        let limit: [f64; N] = width.map(|width| if BOUNDED && width > 0.0 { GROWTH * width } else { f64::INFINITY });
+        *hi = from_fn(|stream| hi[stream] + lesser(greater(values[stream] - hi[stream], 0.0), limit[stream]));
+        *lo = from_fn(|stream| lo[stream] - lesser(greater(lo[stream] - values[stream], 0.0), limit[stream]));
     }
 
     pub(super) fn save(&self, out: &mut Vec<u8>) {
