@@ -63,7 +63,9 @@ impl Watch {
     }
 
     /// As [`Watch::judge`], for those who want the score and the events: the expected value, which takes a detector some time,
-    /// may be NaN in a reading that is in no event.
+    /// may be NaN in a reading that is in no event. Inlined, so that a reading of which nothing but the score is looked at is
+    /// not moved about.
+    #[inline(always)]
     pub fn score(&mut self, time: Micros, value: f64) -> (Reading, Changes) {
         let reading = self.detector.update_above(time, value, self.events.settings().close);
         let changes = self.events.update(time, value, &reading);

@@ -209,6 +209,7 @@ impl Detector for RangeNovelty {
         self.update_above(time, value, 0.0)
     }
 
+    #[inline]
     fn update_above(&mut self, time: Micros, value: f64, line: f64) -> Reading {
         let mut reading = self.look(time, value);
         reading.expected = if reading.score >= line { inverse_signed_log(reading.expected) } else { f64::NAN };

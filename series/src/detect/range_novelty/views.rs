@@ -61,8 +61,8 @@ impl Streams {
     }
 
     /// Value of each stream at sample number `i`, whose share of all samples is 1 / (i + 1); `lx` is the signed logarithm of
-    /// `x`.
-    #[inline]
+    /// `x`. Inlined: values that are returned in memory and at once read two at a time make the processor wait.
+    #[inline(always)]
     fn push(&mut self, past: &mut Past, i: u64, share: f64, slot: usize, x: f64, lx: f64) -> [f64; 7] {
         let new = [self.seasonal.push(&mut past.slots, share, slot, lx), self.predictor.push(i, share, lx)];
         let [residual, error] = self.means.push(&mut past.groups, i, new);
@@ -80,6 +80,7 @@ impl Views {
     }
 
     /// From the first sample.
+    #[cold]
     pub(super) fn begin(&mut self, slot: usize, x: f64, lx: f64) {
         self.streams = Streams::new(lx);
         self.ranges = Ranges::new(self.streams.push(&mut self.past, 0, 1.0, slot, x, lx));
