@@ -5,6 +5,7 @@ use super::read::Rows;
 use super::watches::Judged;
 use super::{BLOCK_ROWS, OPEN_ROWS, Series, TIME_RANGE};
 use series::block::Block;
+use series::prefetch;
 use series::rollup::Change;
 use series::time::Micros;
 use smallvec::SmallVec;
@@ -33,6 +34,16 @@ pub(super) type Targets = SmallVec<[(usize, f64); 16]>;
 pub(super) type Changes = SmallVec<[Change; 16]>;
 
 impl Series {
+    /// Asks for the memory that [`Series::add`] needs, all at once.
+    #[inline]
+    pub fn prefetch_for_add(&self) {
+        self.measures.prefetch();
+        self.open.prefetch_end();
+        // whether the retention has to drop it is looked at with every sample
+        prefetch::slice(&self.blocks[..self.blocks.len().min(1)]);
+        self.watches.prefetch();
+    }
+
     /// Writes one sample and judges it. A NaN says nothing about its measure; a measure that is named twice takes the last value.
     ///
     /// # Errors

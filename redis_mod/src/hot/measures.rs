@@ -1,5 +1,7 @@
 //! The measures of a series: names in the order in which they first appeared.
 
+use series::prefetch;
+
 /// Measures a series may have.
 pub const MAX_MEASURES: usize = 256;
 
@@ -20,6 +22,12 @@ impl Measures {
 
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.names.iter().map(AsRef::as_ref)
+    }
+
+    /// Asks for the memory of the list.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch::slice(&self.names);
     }
 
     /// The positions of all measures.
