@@ -35,6 +35,7 @@
 //! flat-line detector notices all 60.
 
 mod candidates;
+mod compare;
 mod grid;
 mod long_min;
 mod moving_means;

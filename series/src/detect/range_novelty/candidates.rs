@@ -3,12 +3,6 @@
 
 use crate::bytes::{DecodeError, Reader, put_f64, put_varint};
 
-/// The lesser of two samples, the later one of two equals: the one of them that is the minimum for longer.
-#[inline]
-pub(super) fn lesser(earlier: f64, later: f64) -> f64 {
-    if earlier < later { earlier } else { later }
-}
-
 /// Writes the candidates, oldest first, of a window given from the newest sample on; infinity stands for no sample.
 pub(super) fn save(newest_first: impl Iterator<Item = f64>, out: &mut Vec<u8>) {
     let mut candidates = Vec::new();

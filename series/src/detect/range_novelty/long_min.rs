@@ -3,7 +3,8 @@
 //! Samples lie in blocks of eight. The window of a sample is the end of the oldest block, the blocks between, and the block
 //! that is going on; the least of each is known when the sample comes. Once per block the next oldest one is prepared.
 
-use super::candidates::{self, lesser};
+use super::candidates;
+use super::compare::lesser;
 use crate::bytes::{DecodeError, Reader};
 use crate::prefetch;
 

@@ -1,6 +1,7 @@
 //! The minimum of the last K samples, for a small K: what the series has kept up for that long.
 
-use super::candidates::{self, lesser};
+use super::candidates;
+use super::compare::lesser;
 use crate::bytes::{DecodeError, Reader};
 
 /// The last samples, newest first; infinity where there was none yet.

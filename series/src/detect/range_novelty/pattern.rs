@@ -1,6 +1,7 @@
 //! How unlike everything lately seen the newest shape of the series is: the distance from the pattern of the last bucket
 //! means to the nearest stored one.
 
+use super::compare::lesser;
 use crate::bytes::{DecodeError, Reader, put_f64s, put_varint};
 use crate::prefetch;
 
@@ -58,7 +59,8 @@ impl Means {
         let end = RING - EXCLUDE;
         let compared = self.0[oldest.min(end)..end + LENGTH - 1].windows(LENGTH);
         let distances = compared.map(|past| newest.iter().zip(past).fold(0.0, |sum, (a, b)| sum + (a - b).abs()));
-        distances.reduce(f64::min).map_or(0.0, |best| best / LENGTH as f64)
+        let nearest = distances.fold(f64::INFINITY, lesser);
+        if nearest < f64::INFINITY { nearest / LENGTH as f64 } else { 0.0 }
     }
 
     /// Where each of the newest patterns begins, in the order in which they are saved: pattern number c at place c mod RING.

@@ -3,6 +3,7 @@
 
 use std::array::from_fn;
 
+use super::compare::{greater, lesser};
 use crate::bytes::{DecodeError, Reader, put_f64s};
 
 /// Excursions well below this fraction of the range are damped quadratically.
@@ -72,8 +73,7 @@ impl<const N: usize> Ranges<N> {
         }
     }
 
-    /// Without branches and with comparisons that the processor has for two numbers at a time, which those of the standard
-    /// library are not: no value is NaN.
+    /// Without branches, step by step for all streams: so the compiler makes it two streams at a time.
     #[inline]
     fn learn_within<const BOUNDED: bool>(&mut self, share: f64, values: &[f64; N], keep: f64) {
         let gain = greater(share, 0.001);
@@ -106,16 +106,6 @@ impl<const N: usize> Ranges<N> {
         }
         Ok(ranges)
     }
-}
-
-#[inline]
-fn greater(a: f64, b: f64) -> f64 {
-    if a > b { a } else { b }
-}
-
-#[inline]
-fn lesser(a: f64, b: f64) -> f64 {
-    if a < b { a } else { b }
 }
 
 #[cfg(test)]
