@@ -9,19 +9,15 @@ const LINE: usize = 64;
 /// Asks for the memory of a slice, of which it reads nothing.
 #[inline]
 pub fn slice<T>(data: &[T]) {
-    bytes(data.as_ptr().cast(), size_of_val(data));
-}
-
-/// Asks for the first `length` bytes of a value.
-#[inline]
-pub(crate) fn front<T>(value: &T, length: usize) {
-    bytes(std::ptr::from_ref(value).cast(), length);
+    if !data.is_empty() {
+        bytes(data.as_ptr().cast(), size_of_val(data));
+    }
 }
 
 /// Asks for a whole value.
 #[inline]
 pub fn value<T>(value: &T) {
-    front(value, size_of::<T>());
+    bytes(std::ptr::from_ref(value).cast(), size_of::<T>());
 }
 
 /// A value need not begin with a line, so its last byte may lie in one more.

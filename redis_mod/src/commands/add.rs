@@ -33,7 +33,7 @@ impl Command for Add {
             return Err(Failure::Arity);
         }
         // its memory comes while the values are read
-        let stored = sample::open(ctx, name, when)?;
+        let stored = sample::open(ctx, name)?;
         let pairs = cursor.left() / 2;
         let values = sample::values(&mut cursor, pairs)?;
         let written = sample::write(ctx, stored, name, when, &values)?;

@@ -39,9 +39,7 @@ impl Command for Madd {
         let items = parse(args)?;
         let results: Vec<Result<Sample, Failure>> = items
             .iter()
-            .map(|item| {
-                sample::write(ctx, sample::open(ctx, item.name, item.when)?, item.name, item.when, &item.values)
-            })
+            .map(|item| sample::write(ctx, sample::open(ctx, item.name)?, item.name, item.when, &item.values))
             .collect();
         let whole = results.iter().all(|result| result.as_ref().is_ok_and(Sample::in_command));
         if whole {

@@ -63,16 +63,12 @@ pub struct Sample {
     trimmed: Option<Micros>,
 }
 
-/// Opens the series of a sample, if there is one, and asks for the memory of its watches.
+/// Opens the series of a sample, if there is one, and asks for the memory that writing the sample needs.
 #[inline]
-pub fn open(ctx: Ctx, name: *mut RedisModuleString, when: When) -> Result<Option<SeriesMut>, Failure> {
+pub fn open(ctx: Ctx, name: *mut RedisModuleString) -> Result<Option<SeriesMut>, Failure> {
     let stored = key::write(ctx, name)?;
-    if let Some(watches) = stored.as_ref().map(|stored| stored.series().watches()).filter(|watches| !watches.is_empty())
-    {
-        watches.prefetch(match when {
-            When::At(time) => time,
-            When::Now => ctx.now(),
-        });
+    if let Some(stored) = &stored {
+        stored.series().prefetch_for_add();
     }
     Ok(stored)
 }

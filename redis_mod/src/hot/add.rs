@@ -33,6 +33,13 @@ pub(super) type Targets = SmallVec<[(usize, f64); 16]>;
 pub(super) type Changes = SmallVec<[Change; 16]>;
 
 impl Series {
+    /// Asks for the memory that [`Series::add`] needs, all at once.
+    #[inline]
+    pub fn prefetch_for_add(&self) {
+        self.open.prefetch_end();
+        self.watches.prefetch();
+    }
+
     /// Writes one sample and judges it. A NaN says nothing about its measure; a measure that is named twice takes the last value.
     ///
     /// # Errors

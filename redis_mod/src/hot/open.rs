@@ -125,6 +125,12 @@ impl OpenRows {
         prefetch::slice(&self.words[self.words.len().saturating_sub(PREFETCHED_ROWS * self.stride)..]);
     }
 
+    /// Asks for the memory of the newest row, after which the next will lie.
+    #[inline]
+    pub fn prefetch_end(&self) {
+        prefetch::slice(&self.words[self.words.len().saturating_sub(self.stride)..]);
+    }
+
     /// Replaces `rows` by these rows with the picked measures.
     pub fn read(&self, range: std::ops::Range<usize>, picks: &[usize], rows: &mut Rows) {
         rows.times.clear();

@@ -2,6 +2,7 @@
 
 use super::Series;
 use series::bytes::DecodeError;
+use series::prefetch;
 use series::time::Micros;
 use series::watch::Watch;
 
@@ -24,16 +25,19 @@ pub struct Alarm {
     pub reason: String,
 }
 
-/// The watches of a series by measure, and the alarms that the table does not have.
+/// The watches of a series in the order of their measures, and the alarms that the table does not have.
 #[derive(Debug, Clone, Default)]
 pub struct Watches {
-    watches: Vec<Option<Watched>>,
+    watches: Vec<Watched>,
     alarms: Vec<Alarm>,
 }
 
+/// As small as can be, and three of them at most 2 KiB, which the server's allocator puts into one page: where many series take
+/// turns, each page that a sample touches costs as much as the arithmetic of a watch.
 #[derive(Debug, Clone)]
 struct Watched {
     watch: Watch,
+    measure: u16,
     /// A sample came too late to be judged. Not saved: a server that has loaded its data is given all states anew.
     behind: bool,
 }
@@ -55,18 +59,23 @@ impl Watches {
 
     /// Position and watch of each watched measure.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Watch)> {
-        self.watches.iter().enumerate().filter_map(|(measure, watched)| Some((measure, &watched.as_ref()?.watch)))
+        self.watches.iter().map(|watched| (usize::from(watched.measure), &watched.watch))
+    }
+
+    /// The place of a measure's watch, or where it would be.
+    fn place(&self, measure: usize) -> Result<usize, usize> {
+        self.watches.binary_search_by_key(&measure, |watched| usize::from(watched.measure))
     }
 
     /// Whether the watch of a measure has passed over a sample.
     pub fn is_behind(&self, measure: usize) -> bool {
-        matches!(self.watches.get(measure), Some(Some(watched)) if watched.behind)
+        self.place(measure).is_ok_and(|place| self.watches[place].behind)
     }
 
     /// Notes that a measure got a value where its watch cannot go back to.
     pub fn pass_over(&mut self, measure: usize) {
-        if let Some(Some(watched)) = self.watches.get_mut(measure) {
-            watched.behind = true;
+        if let Ok(place) = self.place(measure) {
+            self.watches[place].behind = true;
         }
     }
 
@@ -81,12 +90,20 @@ impl Watches {
 
     /// Puts a measure under this watch, or ends its watch.
     pub fn set(&mut self, measure: usize, watch: Option<Watch>) {
-        if self.watches.len() <= measure {
-            self.watches.resize_with(measure + 1, || None);
-        }
-        self.watches[measure] = watch.map(|watch| Watched { watch, behind: false });
-        while self.watches.last().is_some_and(Option::is_none) {
-            self.watches.pop();
+        let place = self.place(measure);
+        let Some(watch) = watch else {
+            if let Ok(place) = place {
+                self.watches.remove(place);
+            }
+            return;
+        };
+        let watched = Watched { watch, measure: measure as u16, behind: false };
+        match place {
+            Ok(place) => self.watches[place] = watched,
+            Err(place) => {
+                self.watches.reserve_exact(1);
+                self.watches.insert(place, watched);
+            }
         }
     }
 
@@ -107,24 +124,33 @@ impl Watches {
         self.alarms.retain(|alarm| alarm.measure != measure);
     }
 
-    /// Asks for the memory of all detectors before the first is judged; see [`Watch::prefetch`].
+    /// Asks for the memory of all watches before the first is judged; see [`Watch::prefetch`].
     #[inline]
-    pub fn prefetch(&self, time: Micros) {
-        self.watches.iter().flatten().for_each(|watched| watched.watch.prefetch(time));
+    pub fn prefetch(&self) {
+        prefetch::slice(&self.watches);
     }
 
     /// Judges the values of a new sample; a measure that it lacks is missing.
     pub fn judge(&mut self, time: Micros, value_of: impl Fn(usize) -> f64) -> Judged {
+        self.watches.iter().for_each(|watched| watched.watch.prefetch());
         let mut judged = Judged::default();
-        for measure in 0..self.watches.len() {
-            self.judge_value(measure, time, value_of(measure), &mut judged);
+        for place in 0..self.watches.len() {
+            let value = value_of(usize::from(self.watches[place].measure));
+            self.judge_at(place, time, value, &mut judged);
         }
         judged
     }
 
     /// Judges one value.
     pub fn judge_value(&mut self, measure: usize, time: Micros, value: f64, judged: &mut Judged) {
-        let Some(Some(Watched { watch, .. })) = self.watches.get_mut(measure) else { return };
+        if let Ok(place) = self.place(measure) {
+            self.judge_at(place, time, value, judged);
+        }
+    }
+
+    fn judge_at(&mut self, place: usize, time: Micros, value: f64, judged: &mut Judged) {
+        let Watched { watch, measure, .. } = &mut self.watches[place];
+        let measure = usize::from(*measure);
         let (reading, changes) = watch.score(time, value);
         if !value.is_nan() {
             judged.score = Some(judged.score.map_or(reading.score, |score| score.max(reading.score)));
@@ -147,8 +173,8 @@ impl Watches {
     }
 
     pub fn heap_bytes(&self) -> usize {
-        self.watches.capacity() * size_of::<Option<Watched>>()
-            + self.watches.iter().flatten().map(|watched| watched.watch.heap_bytes()).sum::<usize>()
+        self.watches.capacity() * size_of::<Watched>()
+            + self.watches.iter().map(|watched| watched.watch.heap_bytes()).sum::<usize>()
             + self.alarms.capacity() * size_of::<Alarm>()
     }
 }
@@ -194,5 +220,15 @@ impl Series {
     /// Ends the watch of a measure.
     pub fn unwatch(&mut self, measure: usize) {
         self.watches.set(measure, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_watches_take_at_most_two_kibibytes_beside_what_they_need_now_and_then() {
+        assert!(3 * size_of::<Watched>() <= 2048, "{}", size_of::<Watched>());
     }
 }

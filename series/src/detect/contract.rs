@@ -139,14 +139,20 @@ pub trait Detector: Sized {
         Ok(())
     }
 
-    /// Asks for the memory that a sample of this time will need. Only a hint.
-    fn prefetch(&self, _time: Micros) {
+    /// Asks for the memory that the next sample will need: that of a detector which [`crate::detect::AnyDetector`] boxes as a
+    /// whole, that apart of one which it does not. Only a hint.
+    fn prefetch(&self) {
         prefetch::value(self);
     }
 
     /// Bytes that it holds besides itself.
     fn heap_bytes(&self) -> usize {
         0
+    }
+
+    /// Bytes that it takes as a whole.
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.heap_bytes()
     }
 
     /// False while every score is 0 (or that of an infinity) because too few samples were seen.
@@ -174,6 +180,7 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
+    #[inline]
     pub(crate) fn admit(&mut self, value: f64) -> Admitted {
         if value.is_nan() {
             return Admitted::Missing;
@@ -182,13 +189,12 @@ impl Admission {
             return Admitted::Infinite(value);
         }
         let value = value.clamp(-MAX_MAGNITUDE, MAX_MAGNITUDE);
-        match self.previous {
-            Some(previous) if (value - previous).abs() <= FLOAT_NOISE * previous.abs() => Admitted::Value(previous),
-            _ => {
-                self.previous = Some(value);
-                Admitted::Value(value)
-            }
-        }
+        // no branch: whether a value repeats the one before cannot be foreseen, and nothing is within any distance of a NaN
+        let previous = self.previous.unwrap_or(f64::NAN);
+        let is_noise = (value - previous).abs() <= FLOAT_NOISE * previous.abs();
+        let value = if is_noise { previous } else { value };
+        self.previous = Some(value);
+        Admitted::Value(value)
     }
 
     pub(crate) fn save(&self, out: &mut Vec<u8>) {

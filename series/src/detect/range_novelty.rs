@@ -34,14 +34,15 @@
 //! more often: white noise 14 times a year, heavy tails likewise. A stuck sensor is not this detector's business: the
 //! flat-line detector notices all 60.
 
-use std::mem::offset_of;
-
+mod candidates;
+mod compare;
 mod grid;
+mod long_min;
 mod moving_means;
 mod moving_min;
 mod pattern;
 mod predictor;
-mod range;
+mod ranges;
 mod refractory;
 mod seasonal;
 mod views;
@@ -53,7 +54,6 @@ use views::Views;
 use crate::bytes::{DecodeError, put_f64s, put_varint};
 use crate::detect::contract::{Admission, Admitted, Band, begin_restore, begin_save};
 use crate::detect::{Detector, Method, OptionError, Options, Reading};
-use crate::prefetch;
 use crate::time::Micros;
 
 const VERSION: u8 = 2;
@@ -88,11 +88,8 @@ struct Settings {
 ///
 /// The expected value is the usual level at this hour of a weekday or weekend, the band the remembered range of the values.
 /// A reason's numbers are the value and the remembered range of the stream that left its range furthest. The state takes
-/// some 4 300 bytes saved and 6.5 KiB in memory.
-///
-/// In the order of C: the views come last, so that their front and all before it are one piece of memory to ask for.
+/// some 4 300 bytes saved and 3 KiB in memory, of which most samples touch the 0.6 KiB that are not boxed.
 #[derive(Debug, Clone)]
-#[repr(C)]
 pub struct RangeNovelty {
     settings: Settings,
     /// Fraction of a range that one sample leaves, from the half-life.
@@ -128,7 +125,9 @@ impl RangeNovelty {
             return band.as_usual();
         }
         let Settings { line, warm, refractory, ratio, .. } = self.settings;
-        let (raw, reason) = self.views.judge(i, slot, x, lx, u64::from(warm), self.keep);
+        let Some((raw, reason)) = self.views.judge(i, slot, x, lx, u64::from(warm), self.keep) else {
+            return band.as_usual();
+        };
         let emitted = self.refractory.pass(i, raw, u64::from(refractory), ratio);
         band.reading(emitted / line, reason)
     }
@@ -211,15 +210,15 @@ impl Detector for RangeNovelty {
         self.update_above(time, value, 0.0)
     }
 
+    #[inline]
     fn update_above(&mut self, time: Micros, value: f64, line: f64) -> Reading {
         let mut reading = self.look(time, value);
         reading.expected = if reading.score >= line { inverse_signed_log(reading.expected) } else { f64::NAN };
         reading
     }
 
-    fn prefetch(&self, time: Micros) {
-        prefetch::front(self, offset_of!(RangeNovelty, views) + Views::FRONT);
-        self.views.prefetch_places(seasonal::slot(time));
+    fn prefetch(&self) {
+        self.views.prefetch(self.samples);
     }
 
     fn heap_bytes(&self) -> usize {

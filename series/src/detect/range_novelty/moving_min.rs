@@ -1,127 +1,32 @@
-//! The minimum of the last K samples: what the series has kept up for that long.
+//! The minimum of the last K samples, for a small K: what the series has kept up for that long.
 
-use crate::bytes::{DecodeError, Reader, put_f64, put_varint};
-use crate::prefetch;
+use super::candidates;
+use super::compare::lesser;
+use crate::bytes::{DecodeError, Reader};
 
-/// So many candidates there usually are at most.
-const FEW: usize = 8;
-
-/// A monotonic queue: candidates for the minimum, oldest and smallest first. Amortised constant time.
-///
-/// In the order of C, and a few candidates lie at the front, so that they are in the first cache lines.
+/// The last samples, newest first; infinity where there was none yet.
 #[derive(Debug, Clone)]
-#[repr(C)]
-pub(super) struct MovingMin<const K: usize> {
-    head: u32,
-    size: u32,
-    candidates: [Candidate; K],
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Candidate {
-    value: f64,
-    sample: u64,
-}
+pub(super) struct MovingMin<const K: usize>([f64; K]);
 
 impl<const K: usize> MovingMin<K> {
     pub(super) fn new() -> Self {
-        MovingMin { head: 0, size: 0, candidates: [Candidate::default(); K] }
+        MovingMin([f64::INFINITY; K])
     }
 
-    fn place(&self, position: u32) -> usize {
-        let place = (self.head + position) as usize;
-        if place >= K { place - K } else { place }
-    }
-
-    /// Asks for the memory in which all candidates usually are.
+    /// Adds a sample and returns the least of the last K.
     #[inline]
-    pub(super) fn prefetch(&self) {
-        prefetch::front(self, 192);
+    pub(super) fn push(&mut self, x: f64) -> f64 {
+        self.0.copy_within(..K - 1, 1);
+        self.0[0] = x;
+        self.0.iter().rev().copied().fold(f64::INFINITY, lesser)
     }
 
-    /// Adds sample number `i` and returns the minimum of samples `i - K + 1 ..= i`.
-    #[inline]
-    pub(super) fn push(&mut self, i: u64, x: f64) -> f64 {
-        self.drop_from(x);
-        if self.size > 0 && self.candidates[self.head as usize].sample + K as u64 <= i {
-            self.drop_oldest();
-        }
-        let place = self.place(self.size);
-        self.candidates[place] = Candidate { value: x, sample: i };
-        self.size += 1;
-        self.candidates[self.head as usize].value
-    }
-
-    /// Drops the candidates that are not below `x`. How many of a few these are is counted without a branch, since no
-    /// processor can foresee it.
-    #[inline]
-    fn drop_from(&mut self, x: f64) {
-        let size = self.size;
-        if size as usize <= FEW {
-            let few = self.candidates.iter().take(FEW).zip(0..);
-            self.size = few.map(|(candidate, place)| u32::from((place < size) & (candidate.value < x))).sum();
-        } else {
-            while self.size > 0 && self.candidates[self.place(self.size - 1)].value >= x {
-                self.size -= 1;
-            }
-            self.gather();
-        }
-    }
-
-    #[inline]
-    fn drop_oldest(&mut self) {
-        if self.size as usize <= FEW {
-            for place in 1..K.min(FEW) {
-                self.candidates[place - 1] = self.candidates[place];
-            }
-            self.size -= 1;
-        } else {
-            self.head = self.place(1) as u32;
-            self.size -= 1;
-            self.gather();
-        }
-    }
-
-    /// Moves the candidates to the front once they are a few.
-    fn gather(&mut self) {
-        let size = self.size as usize;
-        if size <= FEW {
-            let mut few = [Candidate::default(); FEW];
-            for (position, candidate) in (0..self.size).zip(&mut few) {
-                *candidate = self.candidates[self.place(position)];
-            }
-            self.candidates[..size].copy_from_slice(&few[..size]);
-            self.head = 0;
-        }
-    }
-
-    /// The candidates from the oldest on, each with its age at the sample count `samples`.
-    pub(super) fn save(&self, samples: u64, out: &mut Vec<u8>) {
-        put_varint(out, u64::from(self.size));
-        for Candidate { value, sample } in (0..self.size).map(|position| self.candidates[self.place(position)]) {
-            put_varint(out, samples - sample);
-            put_f64(out, value);
-        }
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        candidates::save(self.0.iter().copied(), out);
     }
 
     pub(super) fn restore(samples: u64, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut queue = MovingMin::new();
-        let size = reader.count(9)?;
-        if size > K {
-            return Err(DecodeError::Invalid("a moving minimum has more candidates than its window"));
-        }
-        queue.size = size as u32;
-        for candidate in &mut queue.candidates[..size] {
-            let age = reader.varint()?;
-            if age == 0 || age > K as u64 || age > samples {
-                return Err(DecodeError::Invalid("a candidate of a moving minimum lies outside its window"));
-            }
-            *candidate = Candidate { sample: samples - age, value: reader.finite()? };
-        }
-        if queue.candidates[..size].windows(2).any(|pair| pair[0].sample >= pair[1].sample) {
-            return Err(DecodeError::Invalid("the candidates of a moving minimum are not in order"));
-        }
-        Ok(queue)
+        candidates::restore(samples, reader).map(MovingMin)
     }
 }
 
@@ -132,30 +37,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_equals_the_minimum_of_the_window(
-            values in prop::collection::vec(-20_i32..20, 1..200),
-            // rising values make many candidates
-            slope in 0_i32..5,
-        ) {
-            let values: Vec<f64> = values.into_iter().zip(0..).map(|(value, i)| f64::from(value + i * slope)).collect();
-            let (mut short, mut long) = (MovingMin::<6>::new(), MovingMin::<40>::new());
+        fn it_equals_the_minimum_of_the_window(values in prop::collection::vec(-20_i32..20, 1..100)) {
+            let values: Vec<f64> = values.into_iter().map(f64::from).collect();
+            let mut min = MovingMin::<6>::new();
             for (i, &x) in values.iter().enumerate() {
-                let least = |window: usize| values[(i + 1).saturating_sub(window)..=i].iter().copied().fold(f64::INFINITY, f64::min);
-                prop_assert_eq!(short.push(i as u64, x), least(6));
-                prop_assert_eq!(long.push(i as u64, x), least(40));
+                let window = &values[(i + 1).saturating_sub(6)..=i];
+                prop_assert_eq!(min.push(x), window.iter().copied().fold(f64::INFINITY, f64::min));
             }
         }
 
         #[test]
-        fn a_restored_queue_goes_on_the_same(values in prop::collection::vec(-1e3..1e3_f64, 2..80)) {
-            let mut queue = MovingMin::<6>::new();
-            let half = values.len() / 2;
-            values[..half].iter().enumerate().for_each(|(i, &x)| { queue.push(i as u64, x); });
+        fn a_restored_window_goes_on_the_same(values in prop::collection::vec(-1e3..1e3_f64, 2..80)) {
+            let mut min = MovingMin::<6>::new();
+            let (before, after) = values.split_at(values.len() / 2);
+            before.iter().for_each(|&x| { min.push(x); });
             let mut bytes = Vec::new();
-            queue.save(half as u64, &mut bytes);
-            let mut restored = MovingMin::<6>::restore(half as u64, &mut Reader::new(&bytes)).unwrap();
-            for (i, &x) in values.iter().enumerate().skip(half) {
-                prop_assert_eq!(restored.push(i as u64, x), queue.push(i as u64, x));
+            min.save(&mut bytes);
+            let mut restored = MovingMin::<6>::restore(before.len() as u64, &mut Reader::new(&bytes)).unwrap();
+            for &x in after {
+                prop_assert_eq!(restored.push(x), min.push(x));
             }
         }
     }

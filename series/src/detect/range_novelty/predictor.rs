@@ -23,6 +23,7 @@ impl Predictor {
 
     /// The absolute error of the prediction of sample number `i`; 0 until there are enough samples. Then learns it.
     /// `share` is its share of all samples, 1 / (i + 1).
+    #[inline]
     pub(super) fn push(&mut self, i: u64, share: f64, x: f64) -> f64 {
         let mut distance = 0.0;
         if i >= ORDER as u64 {
@@ -35,8 +36,9 @@ impl Predictor {
             }
             let error = (x - self.mean) - predicted;
             distance = error.abs();
+            let gain = STEP * error / energy;
             for (weight, lag) in self.weight.iter_mut().zip(lag) {
-                *weight += STEP * error * lag / energy;
+                *weight += gain * lag;
             }
         }
         if i > 0 {
