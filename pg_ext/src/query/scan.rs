@@ -330,8 +330,11 @@ pub fn read_hot(
     let (from, to) = range.unzip();
     let pending = client.pending(&source.name, from, to.map(|to| to - 1), keys, None);
     let answer = BackendWait.wait("reading pending samples from Redis", pending).map_err(Failure::from);
-    let pending = tiers::or_partial("hot", answer)?;
-    Ok(pending.map_or_else(|| HotRows::none(source), |pending| HotRows::for_readers(pending, source)))
+    let Some(pending) = tiers::or_partial("hot", answer)? else { return Ok(HotRows::none(source)) };
+    if !pending.left_out.is_empty() {
+        tiers::or_without("hot", "what these series have", Err::<(), _>(tiers::damaged(&pending.left_out)))?;
+    }
+    Ok(HotRows::for_readers(pending, source))
 }
 
 /// A transaction that keeps an old snapshot could miss rows that moved after it: neither where they were nor, in its own
