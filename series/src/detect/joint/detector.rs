@@ -6,6 +6,7 @@ use super::level::{Level, Movement};
 use super::model::begin;
 use super::predictor::{Innovations, Kind, Past, STEP_LIMIT};
 use super::reading::{JointReading, JointReason, JointView};
+use super::stepwise::Pause;
 use super::{JointError, JointModel, JointSettings};
 use crate::bytes::{DecodeError, Reader, put_f64s};
 use crate::detect::MAX_SCORE;
@@ -76,8 +77,20 @@ impl JointDetector {
         sensors: usize,
         settings: &JointSettings,
     ) -> Result<JointDetector, JointError> {
-        let mut detector = JointDetector::new(JointModel::fit(times, rows, sensors, settings)?);
+        JointDetector::train_in_steps(times, rows, sensors, settings, &mut || {})
+    }
+
+    /// As [`JointDetector::train`], and calls `pause` as [`JointModel::fit_in_steps`] does.
+    pub fn train_in_steps(
+        times: &[Micros],
+        rows: &[f64],
+        sensors: usize,
+        settings: &JointSettings,
+        pause: Pause<'_>,
+    ) -> Result<JointDetector, JointError> {
+        let mut detector = JointDetector::new(JointModel::fit_in_steps(times, rows, sensors, settings, pause)?);
         for (&time, row) in times.iter().zip(rows.chunks_exact(sensors)) {
+            pause();
             detector.warm_up(time, row);
         }
         Ok(detector)
