@@ -48,16 +48,16 @@ pub fn vanished_days(
 fn archived_days(snapshot: &Snapshot, source: &Source, first: Day, last: Day) -> Result<Vec<Archived>> {
     let mut days = Vec::new();
     snapshot.select(
-        "SELECT m.day, m.rows, coalesce(d.touched, false) FROM strata.manifest m
-         LEFT JOIN LATERAL (
-             SELECT true AS touched, bool_or(n.removes) AS removes FROM (
-                 SELECT removes FROM strata.dirty_days
-                 WHERE source_id = m.source_id AND consumer = 'archive' AND day = m.day
+        "SELECT m.day, m.rows, n.day IS NOT NULL FROM strata.manifest m
+         LEFT JOIN (
+             SELECT day, bool_or(removes) AS removes FROM (
+                 SELECT day, removes FROM strata.dirty_days
+                 WHERE source_id = $1 AND consumer = 'archive' AND day BETWEEN $2 AND $3
                  UNION ALL
-                 SELECT removes FROM strata.dirty_log WHERE source_id = m.source_id AND day = m.day) n
-             HAVING count(*) > 0) d ON true
+                 SELECT day, removes FROM strata.dirty_log WHERE source_id = $1 AND day BETWEEN $2 AND $3) noted
+             GROUP BY day) n USING (day)
          WHERE m.source_id = $1 AND m.state = 'archived' AND m.rows > 0 AND m.day BETWEEN $2 AND $3
-           AND d.removes IS NOT TRUE",
+           AND n.removes IS NOT TRUE",
         &[source.id.into(), pg_time::date(first).into(), pg_time::date(last).into()],
         |row| {
             if let (Some(day), Some(rows)) = (row.get::<Date>(1), row.get::<i64>(2)) {
