@@ -3,6 +3,7 @@
 use crate::failure::{Failure, Result};
 use crate::pg_time::{self, sql_time};
 use crate::quote;
+use crate::snapshot::Snapshot;
 use crate::source::Source;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
@@ -118,18 +119,16 @@ fn partitions(source: &Source) -> Result<Vec<Part>> {
 }
 
 fn ranges(sql: &str, source: &Source, kind: impl Fn(String) -> Kind) -> Result<Vec<Part>> {
-    Spi::connect(|client| {
-        let rows = client.select(sql, None, &[source.relation.into()])?;
-        let mut parts = Vec::new();
-        for row in rows {
-            let from = row.get::<TimestampWithTimeZone>(1)?.and_then(pg_time::micros);
-            let to = row.get::<TimestampWithTimeZone>(2)?.and_then(pg_time::micros);
-            if let (Some(from), Some(to)) = (from, to) {
-                parts.push(Part { kind: kind(row.get::<String>(3)?.unwrap_or_default()), from, to });
-            }
+    let mut parts = Vec::new();
+    // a part that was dropped is gone for every transaction, also for one whose snapshot still has it in the catalog
+    Snapshot::take_latest().select(sql, &[source.relation.into()], |row| {
+        let bound = |column| row.get::<TimestampWithTimeZone>(column).and_then(pg_time::micros);
+        if let (Some(from), Some(to)) = (bound(1), bound(2)) {
+            parts.push(Part { kind: kind(row.get::<String>(3).unwrap_or_default()), from, to });
         }
-        Ok::<_, Failure>(parts)
-    })
+        Ok(())
+    })?;
+    Ok(parts)
 }
 
 /// Where TimescaleDB's functions are; `None` without it.

@@ -89,6 +89,18 @@ fn a_reader_who_does_not_end_delays_the_drop_and_not_other_readers() {
     database.all_tiers().assert_same(&readings, "all tiers");
 }
 
+/// One that keeps the snapshot of now.
+fn earlier_transaction(database: &Database) -> postgres::Client {
+    let mut client = database.connect();
+    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1").unwrap();
+    client
+}
+
+fn rows_seen_by(mut client: postgres::Client) -> i64 {
+    let rows = "SELECT count(*) FROM strata.rows(NULL::readings, '-infinity', 'infinity')";
+    client.query_one(rows, &[]).unwrap().get(0)
+}
+
 #[test]
 fn a_partition_dropped_by_hand_takes_nothing_from_the_archive() {
     let database = stack().database();
@@ -102,8 +114,10 @@ fn a_partition_dropped_by_hand_takes_nothing_from_the_archive() {
     database.attach(&format!("warm => '3 days', cold => '{}'", database.cold()));
     let mut expected = database.fill(9, 1);
     database.job("archive");
+    let earlier = earlier_transaction(&database);
     database.run("DROP TABLE old");
     database.all_tiers().assert_same(&expected, "before anybody wrote it down");
+    assert_eq!(rows_seen_by(earlier), expected.len() as i64);
     let explained =
         "SELECT string_agg(concat_ws(' ', tier, rows), ', ') FROM strata.explain('readings', '-infinity', 'infinity')";
     assert!(database.ask(explained).contains("cold 864"), "{}", database.ask(explained));
@@ -134,10 +148,12 @@ fn chunks_dropped_by_hand_are_read_from_the_archive_at_once() {
     database.attach(&format!("warm => '3 days', cold => '{}'", database.cold()));
     let mut expected = database.fill(9, 1);
     database.job("archive");
+    let earlier = earlier_transaction(&database);
     // a day and a half: of the other half, which is still there, a late row has made its chunk anew
     database.run(&format!("SELECT drop_chunks('readings', older_than => {} + interval '12 hours')", database.day(8)));
     assert_eq!(database.count("SELECT count(*) FROM readings"), 9 * 288 - 288 - 144);
     database.all_tiers().assert_same(&expected, "after drop_chunks");
+    assert_eq!(rows_seen_by(earlier), expected.len() as i64);
     database.run(&format!("INSERT INTO readings VALUES ({}, 'late', 1)", database.day(8)));
     expected.put("late", database.midnight(8), 1.0);
     database.all_tiers().assert_same(&expected, "with a late row");
