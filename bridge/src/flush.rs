@@ -5,18 +5,20 @@
 
 use std::fmt;
 
-use crate::hot::{HotClient, HotError, Pending, PendingSeries};
+use crate::hot::{HotClient, HotError, LeftOut, Pending, PendingSeries};
 use crate::store::{FlushSource, FlushStore, StoreError};
 use crate::wait::Wait;
 
 /// What a flush did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FlushReport {
     /// Samples that are in the table now.
     pub rows: u64,
     /// Samples that the table will never take.
     pub rejected: u64,
     pub batches: u64,
+    /// Series of which nothing was flushed: they keep what they have.
+    pub left_out: LeftOut,
 }
 
 /// Why a flush stopped. What it had committed stays committed.
@@ -83,7 +85,9 @@ pub fn flush_source(
     let mut report = FlushReport::default();
     let mut previous = Vec::new();
     loop {
-        let pending = wait.wait("reading pending samples from Redis", hot.pending(&source.name, batch_rows.max(1)))?;
+        let mut pending =
+            wait.wait("reading pending samples from Redis", hot.pending(&source.name, batch_rows.max(1)))?;
+        report.left_out.extend(std::mem::take(&mut pending.left_out));
         if pending.series.is_empty() {
             return Ok(report);
         }

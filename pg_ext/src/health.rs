@@ -107,6 +107,15 @@ fn pending(client: &HotClient, source: &Source) -> Option<Line> {
         Err(error) => return Some(failed(&component, error.into())),
     };
     let detail = format!("{} series, {} samples, {} not yet in the table", info.series, info.samples, info.pending);
+    let checked = client.pending(&source.name, None, None, None, Some(0));
+    match BackendWait.wait("checking the pending samples of a source", checked) {
+        Ok(checked) if checked.left_out.is_empty() => {}
+        Ok(checked) => {
+            let failure = tiers::damaged(&checked.left_out);
+            return Some(failed(&component, Failure { message: format!("{detail}; {}", failure.message), ..failure }));
+        }
+        Err(error) => return Some(failed(&component, error.into())),
+    }
     let Some(hot) = source.hot else {
         let hint = format!(
             "The source takes no samples from Redis, so nobody flushes them. SELECT strata.alter_source({}, hot => '24 hours'); has them flushed.",

@@ -34,8 +34,8 @@ use pgrx::prelude::*;
 
 ::pgrx::pg_module_magic!(name, version);
 
-extension_sql_file!("../../sql/roles.sql", name = "roles", bootstrap);
-extension_sql_file!("../../sql/catalog.sql", name = "catalog", requires = ["roles"]);
+extension_sql_file!("../../sql/roles_and_schema.sql", name = "roles_and_schema", bootstrap);
+extension_sql_file!("../../sql/catalog.sql", name = "catalog", requires = ["roles_and_schema"]);
 extension_sql_file!("../../sql/detectors.sql", name = "detectors", requires = ["catalog"]);
 extension_sql_file!("../../sql/jobs.sql", name = "jobs", requires = ["catalog"]);
 extension_sql_file!("../../sql/hot.sql", name = "hot", requires = ["catalog"]);

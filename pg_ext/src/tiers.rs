@@ -6,7 +6,7 @@ use crate::interrupts::BackendWait;
 use crate::shape::TableColumns;
 use crate::source::Source;
 use bridge::cold::{ColdClient, ColdConfig, ColdError, Credentials, ErrorKind, ReadRequest, TableRef, read_rows};
-use bridge::hot::{HotClient, HotConfig, HotError, HotErrorKind};
+use bridge::hot::{HotClient, HotConfig, HotError, HotErrorKind, LeftOut};
 use bridge::table::Row;
 use pgrx::PgSqlErrorCode;
 use series::plan::Segment;
@@ -19,6 +19,13 @@ pub fn hot() -> Result<Option<HotClient>> {
     config.response_timeout = gucs::redis_timeout();
     config.connect_timeout = config.connect_timeout.min(gucs::redis_timeout());
     HotClient::new(config).map(Some).map_err(Failure::from)
+}
+
+/// What Redis has of these series cannot be read: neither a query nor the flush gets it.
+pub fn damaged(series: &LeftOut) -> Failure {
+    Failure::new(PgSqlErrorCode::ERRCODE_DATA_CORRUPTED, format!("Redis cannot read all samples of {series}")).hint(
+        "They stay in Redis as they are. RENAME such a key to a name without a colon to put it aside: sensors then begin a new series.",
+    )
 }
 
 /// The BigQuery client.
@@ -126,6 +133,11 @@ impl From<HotError> for Failure {
 
 /// What a query does about a tier that failed: refuse, or say so and go on with what there is.
 pub fn or_partial<T>(tier: &str, answer: Result<T>) -> Result<Option<T>> {
+    or_without(tier, &format!("the {tier} tier"), answer)
+}
+
+/// As [`or_partial`], where the answer lacks less than a tier.
+pub fn or_without<T>(tier: &str, lacking: &str, answer: Result<T>) -> Result<Option<T>> {
     match answer {
         Ok(value) => Ok(Some(value)),
         Err(failure) => {
@@ -137,7 +149,7 @@ pub fn or_partial<T>(tier: &str, answer: Result<T>) -> Result<Option<T>> {
                     Err(Failure { message, hint: Some(format!("{hint} {way_out}").trim().to_owned()), ..failure })
                 }
                 OnTierError::Warning => {
-                    Failure { message, ..failure }.hint(format!("The answer is without the {tier} tier.")).warn();
+                    Failure { message, ..failure }.hint(format!("The answer is without {lacking}.")).warn();
                     Ok(None)
                 }
             }

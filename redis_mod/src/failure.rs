@@ -36,6 +36,11 @@ impl From<AddError> for Failure {
 
 impl From<DecodeError> for Failure {
     fn from(error: DecodeError) -> Failure {
-        Failure::text(format!("the series is damaged: {error}"))
+        Failure::Text(damage(&error))
     }
+}
+
+/// What is said of a series with a block that cannot be read.
+pub fn damage(error: &DecodeError) -> String {
+    format!("the series is damaged: {error}")
 }

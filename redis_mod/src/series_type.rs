@@ -1,6 +1,6 @@
 //! The module's data type: how Redis saves, loads, copies, measures, moves and frees a series.
 
-use crate::api::{allocated, args, log_warning, redis};
+use crate::api::{allocated, args, is_loading, log_warning, redis};
 use crate::defrag;
 use crate::events;
 use crate::guard::{guard, guard_or_abort};
@@ -11,6 +11,7 @@ use redis_module::raw::{
     RedisModuleCtx, RedisModuleDigest, RedisModuleIO, RedisModuleKeyOptCtx, RedisModuleString, RedisModuleType,
     RedisModuleTypeMethods,
 };
+use series::bytes::DecodeError;
 use series::time::Micros;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::null_mut;
@@ -78,6 +79,9 @@ unsafe extern "C" fn rdb_load(io: *mut RedisModuleIO, encoding: c_int) -> *mut c
             ));
             return null_mut();
         }
+        // SAFETY: key and database of the value being loaded; Redis keeps the string.
+        let (name, db) =
+            unsafe { (args::bytes(redis!(RedisModule_GetKeyNameFromIO(io))), redis!(RedisModule_GetDbIdFromIO(io))) };
         // SAFETY: Redis hands out a buffer of its allocator with its length, ours to free; null on a read error.
         let series = unsafe {
             let mut length = 0usize;
@@ -87,25 +91,39 @@ unsafe extern "C" fn rdb_load(io: *mut RedisModuleIO, encoding: c_int) -> *mut c
                 return null_mut();
             }
             let bytes = std::slice::from_raw_parts(buffer.cast::<u8>(), length);
-            let series = Series::decode(bytes);
+            let series = read_series(name, bytes);
             redis!(RedisModule_Free(buffer.cast()));
             series
         };
-        // SAFETY: key and database of the value being loaded; Redis keeps the string.
-        let (name, db) =
-            unsafe { (args::bytes(redis!(RedisModule_GetKeyNameFromIO(io))), redis!(RedisModule_GetDbIdFromIO(io))) };
-        match series {
-            Ok(series) => {
-                index::insert(db, name);
-                Box::into_raw(Box::new(Stored::new(series))).cast()
-            }
-            Err(error) => {
-                let name = String::from_utf8_lossy(name);
-                log_warning(&format!("strata: series \"{name}\" cannot be read: {error}"));
-                null_mut()
-            }
-        }
+        let Some(series) = series else { return null_mut() };
+        index::insert(db, name);
+        Box::into_raw(Box::new(Stored::new(series))).cast()
     })
+}
+
+/// The series of these bytes; None refuses them, and with them all that the server is to load: without one damaged series
+/// it could not start, nor a replica follow. So that one is kept as it came, and every use of it is an error.
+fn read_series(name: &[u8], bytes: &[u8]) -> Option<Series> {
+    let name = String::from_utf8_lossy(name);
+    match Series::decode(bytes) {
+        Ok(series) => Some(series),
+        Err(error @ DecodeError::Version(_)) => {
+            log_warning(&format!("strata: series \"{name}\" cannot be read: {error}"));
+            None
+        }
+        Err(error) if is_loading() => {
+            log_warning(&format!(
+                "strata: series \"{name}\" is damaged: {error}. Its {} bytes are kept as they are, and every command that \
+                 needs one of its samples is refused. RENAME it to a name without a colon, and sensors begin a new series.",
+                bytes.len()
+            ));
+            Some(Series::unreadable(bytes))
+        }
+        Err(error) => {
+            log_warning(&format!("strata: series \"{name}\" cannot be read: {error}"));
+            None
+        }
+    }
 }
 
 unsafe extern "C" fn rdb_save(io: *mut RedisModuleIO, value: *mut c_void) {

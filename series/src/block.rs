@@ -14,7 +14,7 @@ pub const MAX_ROWS: usize = 4096;
 /// No block holds more columns.
 pub const MAX_COLUMNS: usize = 1024;
 
-/// A compressed run of samples with strictly increasing times.
+/// A compressed run of samples with strictly increasing times. One without rows is [`Block::unreadable`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
     first: Micros,
@@ -74,6 +74,15 @@ impl Block {
         Ok(Block { first, last, rows: rows as u32, columns: columns as u32, data: data.into() })
     }
 
+    /// Bytes that are no block, kept in the place of one: whoever reads it gets an error.
+    pub fn unreadable(data: &[u8], first: Micros, last: Micros) -> Block {
+        Block { first, last, rows: 0, columns: 0, data: data.into() }
+    }
+
+    pub fn is_unreadable(&self) -> bool {
+        self.rows == 0
+    }
+
     /// The compressed bytes; everything else follows from them.
     pub fn data(&self) -> &[u8] {
         &self.data
@@ -103,25 +112,33 @@ impl Block {
 
     /// Replaces `out` by the times.
     pub fn decode_times(&self, out: &mut Vec<Micros>) -> Result<(), DecodeError> {
-        let mut reader = Reader::new(&self.data);
-        take_shape(&mut reader)?;
+        let mut reader = self.reader()?;
         out.clear();
         timestamps::decode(take_section(&mut reader)?, self.rows(), out)
     }
 
     /// Replaces `out` by one value per row, NaN where missing; all missing for a measure the block does not know.
     pub fn decode_measure(&self, measure: usize, out: &mut Vec<f64>) -> Result<(), DecodeError> {
+        let mut reader = self.reader()?;
         if measure >= self.columns() {
             out.clear();
             out.resize(self.rows(), f64::NAN);
             return Ok(());
         }
-        let mut reader = Reader::new(&self.data);
-        take_shape(&mut reader)?;
         for _ in 0..=measure {
             take_section(&mut reader)?;
         }
         column::decode(take_section(&mut reader)?, self.rows(), out)
+    }
+
+    /// At the first section.
+    fn reader(&self) -> Result<Reader<'_>, DecodeError> {
+        if self.is_unreadable() {
+            return Err(DecodeError::Invalid("it could not be read when the server loaded it"));
+        }
+        let mut reader = Reader::new(&self.data);
+        take_shape(&mut reader)?;
+        Ok(reader)
     }
 
     /// The compressed data, for whoever defragments memory.

@@ -7,7 +7,7 @@
 mod sentence;
 mod settings;
 
-pub use sentence::sentence;
+pub use sentence::{JointPart, joint_sentence, sentence};
 pub use settings::{EventSettings, EventSettingsError, Severity, SeverityError};
 
 use crate::bytes::{DecodeError, Reader, put_f64, put_f64s, put_text, put_varint, put_zigzag};

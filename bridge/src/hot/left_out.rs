@@ -5,8 +5,8 @@ use redis::ServerError;
 /// Keys that a message names; the others are counted.
 const NAMED: usize = 5;
 
-/// Keys in the name space of a source that did not take what the series was to get, as a key of another type does. They
-/// keep nothing from the other series.
+/// Keys in the name space of a source that did not take what the series was to get, as a key of another type does, or did
+/// not give what it has, as a damaged series does. They keep nothing from the other series.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LeftOut(Vec<(String, String)>);
 
@@ -29,7 +29,7 @@ impl LeftOut {
         self.add(redis_key, error.details().unwrap_or(error.code()).to_owned());
     }
 
-    fn add(&mut self, redis_key: String, reason: String) {
+    pub(super) fn add(&mut self, redis_key: String, reason: String) {
         if !self.keys().any(|known| known == redis_key) {
             self.0.push((redis_key, reason));
         }

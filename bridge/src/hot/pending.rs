@@ -3,6 +3,7 @@ use series::wire::Batch;
 
 use super::client::HotClient;
 use super::error::HotError;
+use super::left_out::LeftOut;
 use super::{reply, time_arg};
 
 /// What of a source is in Redis and not yet in the table.
@@ -13,6 +14,8 @@ pub struct Pending {
     /// True if the count cut the answer: there is more.
     pub more: bool,
     pub series: Vec<PendingSeries>,
+    /// Series that are damaged: what they have cannot be read and stays where it is.
+    pub left_out: LeftOut,
 }
 
 impl Pending {
@@ -39,7 +42,7 @@ impl HotClient {
     /// Reads pending samples of `source` without changing anything in Redis, in a cluster from all masters.
     ///
     /// `from` and `to` are inclusive. `keys` limits it to these series (keys within the source); `count` bounds the
-    /// number of samples, each master's share in a cluster.
+    /// number of samples, each master's share in a cluster; with 0 there are none, but all that are pending are checked.
     pub async fn pending(
         &self,
         source: &str,
@@ -71,14 +74,21 @@ impl HotClient {
             merged.flush_id = merged.flush_id.max(pending.flush_id);
             merged.more |= pending.more;
             merged.series.extend(pending.series);
+            merged.left_out.extend(pending.left_out);
         }
         Ok(merged)
     }
 }
 
 fn parse(value: redis::Value) -> Result<Pending, HotError> {
-    let [flush_id, more, series] = reply::fields::<3>(value, "STRATA.PENDING")?;
+    let [flush_id, more, series, damaged] = reply::fields::<4>(value, "STRATA.PENDING")?;
+    let mut left_out = LeftOut::default();
+    for value in reply::array(damaged)? {
+        let [redis_key, reason] = reply::fields::<2>(value, "a damaged series")?;
+        left_out.add(reply::text(&redis_key)?, reply::text(&reason)?);
+    }
     Ok(Pending {
+        left_out,
         flush_id: reply::integer(&flush_id)?,
         more: reply::integer(&more)? != 0,
         series: reply::array(series)?.into_iter().map(parse_series).collect::<Result<_, _>>()?,
@@ -110,18 +120,22 @@ mod tests {
     fn an_answer_of_the_module_is_read_back() {
         let batch = Batch { measures: vec!["flow".into()], times: vec![1, 2], columns: vec![vec![0.5, f64::NAN]] };
         let series = Value::Array(vec![bulk(b"{r}:A"), bulk(b"A"), bulk(b"2:7:f"), bulk(&batch.encode())]);
-        let pending = parse(Value::Array(vec![Value::Int(41), Value::Int(1), Value::Array(vec![series])])).unwrap();
+        let damaged = Value::Array(vec![Value::Array(vec![bulk(b"r:B"), bulk(b"the bytes end too early")])]);
+        let pending =
+            parse(Value::Array(vec![Value::Int(41), Value::Int(1), Value::Array(vec![series]), damaged])).unwrap();
         assert_eq!((pending.flush_id, pending.more, pending.rows()), (41, true, 2));
         let series = &pending.series[0];
         assert_eq!((series.redis_key.as_str(), series.key.as_str()), ("{r}:A", "A"));
         assert_eq!(series.token, "2:7:f");
         assert_eq!(series.batch.times, vec![1, 2]);
+        assert_eq!(pending.left_out.to_string(), "\"r:B\" (the bytes end too early)");
     }
 
     #[test]
     fn a_broken_payload_is_an_error_that_names_the_series() {
         let series = Value::Array(vec![bulk(b"r:A"), bulk(b"A"), bulk(b"2:7:f"), bulk(b"\xff\xff")]);
-        let error = parse(Value::Array(vec![Value::Int(0), Value::Int(0), Value::Array(vec![series])])).unwrap_err();
+        let parts = vec![Value::Int(0), Value::Int(0), Value::Array(vec![series]), Value::Array(Vec::new())];
+        let error = parse(Value::Array(parts)).unwrap_err();
         assert!(error.message.contains("r:A"), "{error}");
     }
 }

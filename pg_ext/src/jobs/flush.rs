@@ -11,7 +11,7 @@ use crate::subtransaction::subtransaction;
 use crate::workers::{self, JobError, JobKind, JobOutcome, transaction};
 use crate::{gucs, manifest, tiers};
 use bridge::flush::{FlushError, FlushFrom, flush_source};
-use bridge::hot::{HotClient, HotError, Pending, PendingSeries};
+use bridge::hot::{HotClient, HotError, LeftOut, Pending, PendingSeries};
 use bridge::store::{FlushSource, FlushStore, StoreError, Written};
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -33,8 +33,11 @@ pub fn flush(source: &Source) -> Result<JobOutcome> {
         transaction("strata: flush", || workers::make_due(JobKind::AnomalyDetection))?;
     }
     let report = report.map_err(job_error)?;
-    let message = (report.rejected > 0)
+    let refused = (report.rejected > 0)
         .then(|| format!("{} samples were refused by the table and are in strata.rejected_samples", report.rejected));
+    let unread = (!report.left_out.is_empty()).then(|| tiers::damaged(&report.left_out).message);
+    let said: Vec<String> = refused.into_iter().chain(unread).collect();
+    let message = (!said.is_empty()).then(|| said.join("; "));
     Ok(JobOutcome { rows: report.rows as i64, message, ..JobOutcome::default() })
 }
 
@@ -104,7 +107,7 @@ impl Table<'_> {
         let total = pending.rows() as u64;
         let mut rejected = unknown_measures(self.source, pending);
         for layer in layers_of_distinct_keys(&pending.series) {
-            let rows = HotRows::of(Pending { series: layer, ..*pending }, self.source);
+            let rows = HotRows::of(Pending { series: layer, left_out: LeftOut::default(), ..*pending }, self.source);
             self.upsert(&rows, 0..rows.times.len(), &mut rejected)?;
         }
         self.store_rejected(&rejected)?;

@@ -39,6 +39,10 @@ impl Access {
         Ok(Self { row_security: row_security != Some(false), cold_reader: cold_reader == Some(true) })
     }
 
+    pub fn sees_all_rows(self) -> bool {
+        !self.row_security
+    }
+
     /// # Errors
     /// `42501` where row-level security applies to the reader: the remote copies know nothing of its policies.
     pub fn check_hot(self, source: &Source) -> Result<()> {

@@ -5,6 +5,7 @@ pub mod hot_rows;
 pub mod measures;
 pub mod scan;
 mod tuples;
+mod vanished;
 
 mod buckets;
 mod explain;

@@ -6,6 +6,7 @@
 
 use super::access::Access;
 use super::hot_rows::HotRows;
+use super::vanished::vanished_days;
 use crate::failure::{Failure, Result};
 use crate::interrupts::BackendWait;
 use crate::pg_time::{self, sql_time};
@@ -85,7 +86,11 @@ impl<'a> Scan<'a> {
         if Snapshot::may_be_behind() {
             check_not_overtaken(&request, &hot, &snapshot)?;
         }
-        let dropped = dropped_days(&snapshot, &request)?;
+        let mut dropped = dropped_days(&snapshot, &request)?;
+        if request.from < request.to {
+            let days = (Day::of(request.from), Day::of(request.to - 1));
+            dropped.extend(vanished_days(&snapshot, source, access, days)?);
+        }
         let late = late_days(&snapshot, &request, &dropped)?;
         let span = match hot.span_within(request.from, request.to) {
             Some((first, last)) => HotSpan::Between(first, last),
@@ -108,7 +113,7 @@ impl<'a> Scan<'a> {
     pub fn archived_rows(&self, segment: Segment) -> Result<Option<i64>> {
         let mut rows = None;
         self.snapshot.select(
-            "SELECT sum(rows)::bigint FROM strata.manifest WHERE source_id = $1 AND state = 'dropped' AND day BETWEEN $2 AND $3",
+            "SELECT sum(rows)::bigint FROM strata.manifest WHERE source_id = $1 AND day BETWEEN $2 AND $3",
             &[
                 self.request.source.id.into(),
                 pg_time::date(Day::of(segment.from)).into(),
@@ -330,8 +335,11 @@ pub fn read_hot(
     let (from, to) = range.unzip();
     let pending = client.pending(&source.name, from, to.map(|to| to - 1), keys, None);
     let answer = BackendWait.wait("reading pending samples from Redis", pending).map_err(Failure::from);
-    let pending = tiers::or_partial("hot", answer)?;
-    Ok(pending.map_or_else(|| HotRows::none(source), |pending| HotRows::for_readers(pending, source)))
+    let Some(pending) = tiers::or_partial("hot", answer)? else { return Ok(HotRows::none(source)) };
+    if !pending.left_out.is_empty() {
+        tiers::or_without("hot", "what these series have", Err::<(), _>(tiers::damaged(&pending.left_out)))?;
+    }
+    Ok(HotRows::for_readers(pending, source))
 }
 
 /// A transaction that keeps an old snapshot could miss rows that moved after it: neither where they were nor, in its own

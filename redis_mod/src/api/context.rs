@@ -102,6 +102,13 @@ impl Ctx {
     }
 }
 
+/// Whether the server loads its data set, from its own files or from its primary.
+pub fn is_loading() -> bool {
+    // SAFETY: a null context is allowed.
+    let flags = unsafe { redis!(RedisModule_GetContextFlags(std::ptr::null_mut())) };
+    flags & raw::REDISMODULE_CTX_FLAGS_LOADING as c_int != 0
+}
+
 /// Bytes that cannot be guessed. Without a server (unit tests) they are zero.
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

@@ -21,4 +21,4 @@ pub mod reply;
 pub mod server_info;
 pub mod user;
 
-pub use context::{Ctx, allocated, log_warning, random_bytes};
+pub use context::{Ctx, allocated, is_loading, log_warning, random_bytes};

@@ -5,7 +5,7 @@ use super::arguments::{Cursor, List, shown};
 use super::flush_token::FlushToken;
 use super::source_keys::{self, check_source};
 use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::hot::{PendingQuery, TIME_RANGE};
 
 pub struct PendingCommand;
@@ -47,15 +47,27 @@ impl Command for PendingCommand {
 
         let (mut flush_id, mut more) = (0i64, false);
         let mut results = Vec::new();
+        // A damaged series must not keep the others from their flush.
+        let mut left_out: Vec<(String, String)> = Vec::new();
+        let only_checks = query.count == 0;
         source_keys::visit(ctx, source, only.as_deref(), |redis_key, key, series| {
             flush_id = flush_id.max(series.flush_id());
             if query.count == 0 {
                 let any = PendingQuery { count: 1, ..query };
-                more = more || series.pending(&any)?.is_some();
+                let checked = if only_checks { series.check_pending() } else { Ok(()) };
+                match checked.and_then(|()| if more { Ok(true) } else { Ok(series.pending(&any)?.is_some()) }) {
+                    Ok(has_some) => more = has_some,
+                    Err(error) => left_out.push((redis_key.to_owned(), failure::damage(&error))),
+                }
                 return Ok(());
             }
-            let Some(pending) = series.pending(&query)? else {
-                return Ok(());
+            let pending = match series.pending(&query) {
+                Ok(Some(pending)) => pending,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    left_out.push((redis_key.to_owned(), failure::damage(&error)));
+                    return Ok(());
+                }
             };
             query.count -= pending.batch.rows().min(query.count);
             more = more || pending.more;
@@ -68,7 +80,7 @@ impl Command for PendingCommand {
             Ok(())
         })?;
 
-        ctx.reply_array(3);
+        ctx.reply_array(4);
         ctx.reply_integer(flush_id);
         ctx.reply_integer(i64::from(more));
         ctx.reply_array(results.len());
@@ -78,6 +90,12 @@ impl Command for PendingCommand {
             ctx.reply_text(&found.key);
             ctx.reply_text(&found.token.to_string());
             ctx.reply_bytes(&found.payload);
+        }
+        ctx.reply_array(left_out.len());
+        for (redis_key, reason) in left_out {
+            ctx.reply_array(2);
+            ctx.reply_text(&redis_key);
+            ctx.reply_text(&reason);
         }
         Ok(())
     }
@@ -94,7 +112,10 @@ fn parse<'a>(cursor: &mut Cursor<'a>) -> Result<(PendingQuery, Only<'a>), Failur
             b"FROM" => query.from = cursor.bound()?,
             b"TO" => query.to = cursor.bound()?,
             b"KEYS" => only = Some(cursor.list("KEYS")?),
-            b"COUNT" => query.count = cursor.count("COUNT")?,
+            b"COUNT" => {
+                query.count = usize::try_from(cursor.integer("COUNT")?)
+                    .map_err(|_| Failure::text("COUNT must not be negative"))?;
+            }
             _ => {
                 return Err(Failure::text(format!(
                     "unknown option \"{}\"; allowed here: FROM, TO, KEYS, COUNT",

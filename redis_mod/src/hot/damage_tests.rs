@@ -119,3 +119,35 @@ fn a_damaged_last_block_takes_no_open_rows() {
     assert!(series.add(series.last().unwrap() - 1, &[(b"flow", 1.0)]).is_err());
     assert!(state(&series) == before);
 }
+
+#[test]
+fn a_damaged_block_is_found_without_reading_samples_and_does_not_hide_since_when_something_is_pending() {
+    let mut series = series();
+    assert!(series.check_pending().is_ok());
+    let (first, last) = (series.blocks[0].first(), series.blocks[0].last());
+    damage(&mut series, 1);
+    assert!(series.check_pending().is_err());
+    assert_eq!(series.oldest_pending(), Ok(Some(first)));
+    series.acknowledge(1, Token { time: last, seq: series.seq() }).unwrap();
+    assert!(series.check_pending().is_err());
+    assert_eq!(series.oldest_pending(), Ok(Some(series.blocks[1].first())));
+    series.acknowledge(2, Token { time: series.blocks[1].last() + STEP, seq: series.seq() }).unwrap();
+    assert!(series.check_pending().is_ok(), "what is in the table is not read");
+}
+
+#[test]
+fn a_series_that_cannot_be_read_is_saved_as_it_came_and_takes_nothing() {
+    let mut bytes = series().encode();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 40].fill(0xff);
+    assert!(Series::decode(&bytes).is_err());
+    let mut series = Series::unreadable(&bytes);
+    assert_eq!((series.encode(), series.pending_rows(), series.oldest_pending()), (bytes.clone(), 1, Ok(None)));
+    assert!(series.add(sample(5), &[(b"flow", 1.0)]).is_err());
+    assert!(series.add(Micros::MAX / 2, &[(b"flow", 1.0)]).is_err());
+    assert!(series.delete(Micros::MIN, Micros::MAX).is_err());
+    assert!(series.acknowledge(1, Token { time: sample(5), seq: 1 }).is_err());
+    assert_eq!((series.trim(1), series.trim_to(Micros::MAX)), (None, Ok(0)));
+    assert!(series.latest(&[], |_, _| ()).is_err() && series.free_time(0).is_err());
+    assert_eq!(series.encode(), bytes);
+}

@@ -100,6 +100,14 @@ impl Series {
         Ok(Some(Pending { batch, token, more }))
     }
 
+    /// Reads what is pending and gives none of it.
+    ///
+    /// # Errors
+    /// If a block of it is damaged.
+    pub fn check_pending(&self) -> Result<(), DecodeError> {
+        self.pending(&PendingQuery { from: Micros::MIN, to: Micros::MAX, count: usize::MAX }).map(drop)
+    }
+
     /// Notes that the table has what the token names, since flush `flush_id`.
     ///
     /// # Errors
@@ -114,14 +122,22 @@ impl Series {
         Ok(())
     }
 
-    /// Time of the oldest pending sample.
+    /// Time of the oldest pending sample. Where its block is damaged, which must not hide the other series of a source, none
+    /// is older; of an unreadable series nothing is known.
     pub fn oldest_pending(&self) -> Result<Option<Micros>, DecodeError> {
-        let query = PendingQuery { from: Micros::MIN, to: Micros::MAX, count: 1 };
-        let behind = self.late.first().map(|&(time, _)| time).filter(|&time| time <= self.mark);
-        match behind {
-            Some(time) => Ok(Some(time)),
-            None => Ok(self.pending(&query)?.and_then(|pending| pending.batch.times.first().copied())),
+        if self.pending_rows == 0 || self.is_unreadable() {
+            return Ok(None);
         }
+        let behind = self.late.first().map(|&(time, _)| time).filter(|&time| time <= self.mark);
+        let query = PendingQuery { from: Micros::MIN, to: Micros::MAX, count: 1 };
+        let found = || match self.pending(&query) {
+            Ok(pending) => pending.and_then(|pending| pending.batch.times.first().copied()),
+            Err(_) => {
+                let after = self.mark.saturating_add(1);
+                self.segments(after, Micros::MAX).next().map(|segment| segment.span().0.max(after))
+            }
+        };
+        Ok(behind.or_else(found))
     }
 
     /// Counts the pending samples anew.

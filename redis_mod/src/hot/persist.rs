@@ -4,6 +4,8 @@
 //! numbers of writes); the closed blocks' data, then the open rows as one more block, each with its length in front.
 //! Kept buckets are not written: they follow from the data and are computed when it is read.
 //!
+//! Bytes that cannot be read stay what they are: see [`Series::unreadable`].
+//!
 //! Format 2 ends with the watches (measure and state each) and the alarms; format 1 ends before them.
 
 use super::open::OpenRows;
@@ -25,6 +27,9 @@ const OLDEST: u8 = 1;
 impl Series {
     /// The whole state; [`Series::decode`] gives back an equal one.
     pub fn encode(&self) -> Vec<u8> {
+        if self.is_unreadable() {
+            return self.blocks[0].data().to_vec();
+        }
         let blocks: usize = self.blocks.iter().map(|block| block.data().len() + 4).sum();
         let mut out = Vec::with_capacity(64 + blocks + self.open.heap_bytes() / 2);
         out.push(FORMAT);
@@ -82,6 +87,19 @@ impl Series {
         series.rebuild_rollups()?;
         series.count_pending()?;
         Ok(series)
+    }
+
+    /// A series of bytes that [`Series::decode`] refuses. It may have samples of all times, so that every answer which needs
+    /// some of them is an error, nothing can be written to it, acknowledged or dropped, and it is saved as it came. It counts as
+    /// one sample that is pending, so that nobody takes it for empty.
+    pub fn unreadable(bytes: &[u8]) -> Series {
+        let block = Block::unreadable(bytes, *TIME_RANGE.start(), *TIME_RANGE.end());
+        Series { blocks: vec![block], closed_rows: 1, pending_rows: 1, ..Series::default() }
+    }
+
+    /// Whether it is one of [`Series::unreadable`].
+    pub fn is_unreadable(&self) -> bool {
+        self.blocks.first().is_some_and(Block::is_unreadable)
     }
 
     fn open_block(&self) -> Option<Block> {

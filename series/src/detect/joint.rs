@@ -46,6 +46,7 @@ mod numbers;
 mod predictor;
 mod reading;
 mod settings;
+mod stepwise;
 mod training;
 mod usual;
 
@@ -54,3 +55,4 @@ pub use error::JointError;
 pub use model::JointModel;
 pub use reading::{JointReading, JointReason, JointView};
 pub use settings::JointSettings;
+pub use stepwise::Pause;

@@ -22,7 +22,7 @@ pub use cusum::Cusum;
 pub use ewma::Ewma;
 pub use flat_line::FlatLine;
 pub use gap::Gap;
-pub use joint::{JointDetector, JointError, JointModel, JointReading, JointReason, JointSettings, JointView};
+pub use joint::{JointDetector, JointError, JointModel, JointReading, JointReason, JointSettings, JointView, Pause};
 pub use limits::Limits;
 pub use method::{AnyDetector, Method};
 pub use options::{OptionError, Options};

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Peak;
-use crate::detect::Method;
+use crate::detect::{JointReason, JointView, Method};
 
 /// One line of text with the numbers of the peak; those of a view that has no unit a reader knows stay away.
 pub fn sentence(method: Method, peak: &Peak) -> String {
@@ -39,6 +39,42 @@ pub fn sentence(method: Method, peak: &Peak) -> String {
         let _ = write!(text, ", usual {}", shown(peak.expected));
     }
     text
+}
+
+/// A sensor that a joint event is about.
+#[derive(Debug, Clone)]
+pub struct JointPart {
+    /// As the reader knows it.
+    pub name: String,
+    /// What was measured, NaN if nothing was.
+    pub measured: f64,
+    pub reason: JointReason,
+}
+
+/// One line of text about the sensors of a joint event, in their order.
+pub fn joint_sentence(parts: &[JointPart]) -> String {
+    parts.iter().map(of_part).collect::<Vec<_>>().join("; ")
+}
+
+fn of_part(part: &JointPart) -> String {
+    let JointPart { name, measured, reason } = part;
+    let JointReason { view, value, lower, upper, expected, .. } = *reason;
+    let measured = if measured.is_nan() { "without a value".to_owned() } else { shown(*measured) };
+    let usual = span(lower, upper);
+    match view {
+        JointView::Infinite => format!("{name} infinite"),
+        JointView::Value => format!("{name} {measured}, so far {usual} in this state of the on/off sensors"),
+        JointView::Deviation => format!(
+            "{name} {measured} where {} was expected, off by {}, so far {usual} in this state of the on/off sensors",
+            shown(expected),
+            shown(value)
+        ),
+        JointView::Level | JointView::Change => format!(
+            "{name} {measured} where {} was expected, lately off by {}, usual {usual}",
+            shown(expected),
+            shown(value)
+        ),
+    }
 }
 
 fn span(lower: f64, upper: f64) -> String {
@@ -123,6 +159,31 @@ mod tests {
     fn lengths_of_time_are_in_units_of_people() {
         let texts = [7.0, 60.0, 1800.0, 29_100.0, 90_000.0, 172_800.0].map(lasting);
         assert_eq!(texts, ["7 s", "1 min", "30 min", "8 h 5 min", "1 d 1 h", "2 d"]);
+    }
+
+    #[test]
+    fn the_sensors_of_a_joint_event_are_told_with_their_numbers() {
+        let part = |name: &str, measured, view, value| {
+            let reason = JointReason { view, sensor: 0, value, lower: -0.5, upper: 0.5, expected: 4.25 };
+            JointPart { name: name.to_owned(), measured, reason }
+        };
+        let parts = [
+            part("pressure", 7.5, JointView::Level, 3.0),
+            part("flow", f64::NAN, JointView::Deviation, -2.0),
+            part("level", 9.0, JointView::Value, 9.0),
+            part("power", f64::INFINITY, JointView::Infinite, f64::INFINITY),
+        ];
+        let texts: Vec<String> = joint_sentence(&parts).split("; ").map(str::to_owned).collect();
+        let state = "so far -0.5 to 0.5 in this state of the on/off sensors";
+        assert_eq!(
+            texts,
+            [
+                "pressure 7.5 where 4.25 was expected, lately off by 3, usual -0.5 to 0.5".to_owned(),
+                format!("flow without a value where 4.25 was expected, off by -2, {state}"),
+                format!("level 9, {state}"),
+                "power infinite".to_owned(),
+            ]
+        );
     }
 
     #[test]

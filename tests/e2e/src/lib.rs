@@ -3,6 +3,7 @@
 //! Here is what they share: the servers, a database with the extension, sensors that write to Redis, and readings to
 //! compare.
 
+pub mod damage;
 pub mod database;
 pub mod emulator;
 pub mod readings;

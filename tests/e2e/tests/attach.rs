@@ -228,10 +228,14 @@ fn dropping_the_extension_leaves_the_tables_and_nothing_else() {
     assert_eq!(database.count("SELECT count(*) FROM readings"), 4 * 144);
     database.run("INSERT INTO readings VALUES (now(), 'after', 1); DELETE FROM readings WHERE key = 'after'");
     assert_eq!(database.count("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'strata%'"), 0);
-    let left = "SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = 'strata'::regnamespace)
-                     + (SELECT count(*) FROM pg_proc WHERE pronamespace = 'strata'::regnamespace)";
-    assert_eq!(database.count(left), 0);
+    assert_eq!(database.ask("SELECT to_regnamespace('strata')"), "", "nor the schema");
     database.run("CREATE EXTENSION strata");
+    let refusal = database.refusal("DROP SCHEMA strata CASCADE");
+    assert_eq!(refusal.sqlstate, "2BP01", "{refusal:?}");
+    assert!(refusal.hint.contains("extension strata"), "{refusal:?}");
+    let elsewhere =
+        "SELECT count(*) FROM pg_proc WHERE probin LIKE '%strata%' AND pronamespace <> 'strata'::regnamespace";
+    assert_eq!(database.count(elsewhere), 0);
     database.attach("");
     database.job("rollup");
     assert_eq!(database.count("SELECT count(*) FROM strata.rollups WHERE width = '1 day'"), 4);

@@ -69,6 +69,44 @@ fn an_event_is_the_rows_of_one_alarm() {
 }
 
 #[test]
+fn an_event_is_told_with_the_sensors_that_stand_out() {
+    let database = network();
+    let alone = events(&database, "explain ->> 'text'", "");
+    let told = |text: &str, name: &str| {
+        let parts: Vec<&str> = text.split("; ").collect();
+        assert!(parts[0].starts_with(name) && parts.len() <= 3, "{text}");
+        let words: Vec<&str> = parts[0].strip_prefix(name).unwrap().split([' ', ',']).collect();
+        let [
+            measured,
+            "where",
+            expected,
+            "was",
+            "expected",
+            "",
+            "lately",
+            "off",
+            "by",
+            off,
+            "",
+            "usual",
+            lower,
+            "to",
+            upper,
+        ] = words.as_slice()
+        else {
+            panic!("{words:?}")
+        };
+        let [measured, expected, off, lower, upper]: [f64; 5] =
+            [measured, expected, off, lower, upper].map(|number| number.parse().unwrap());
+        assert!(measured > expected + 1.0 && off > upper && upper > lower, "{text}");
+    };
+    told(&alone, "pressure ");
+    let together = events(&database, "explain ->> 'text'", ", by => 'all', step => '10 min'");
+    told(&together, "pressure of A ");
+    assert!(together.contains("; pressure of B "), "{together}");
+}
+
+#[test]
 fn an_alarm_that_lasts_is_open_and_one_that_began_before_is_told_with_its_start() {
     let database = network();
     let training = format!("{}, {}", database.day(10), database.day(3));

@@ -1,5 +1,5 @@
 //! A remote store that hangs does not hold the database: every way to end a statement, a session or the server ends a
-//! wait for Redis or BigQuery within a second.
+//! wait for Redis or BigQuery within a second. A long computation does not either.
 
 use std::time::{Duration, Instant};
 
@@ -243,4 +243,24 @@ fn the_bigquery_job_of_a_cancelled_query_is_cancelled_too() {
     let id = job["jobReference"]["jobId"].as_str().unwrap();
     let cancel = format!("/jobs/{id}/cancel");
     assert!(requests.iter().any(|request| request.path.ends_with(&cancel)), "{id} was not cancelled");
+}
+
+#[test]
+fn the_fit_of_a_joint_model_ends_with_the_statement() {
+    let database = Database::create(server());
+    // a fit to half a million values takes some seconds in a release build
+    database.run(
+        "CREATE TABLE network AS
+         SELECT array_agg(time ORDER BY time) AS times, array_agg(\"values\" ORDER BY time) AS \"values\"
+         FROM (SELECT 'epoch'::timestamptz + n * interval '1 min' AS time,
+                      (SELECT array_agg(((n * 7919 + s * 104729) % 1009)::float8 ORDER BY s) FROM generate_series(1, 150) s) AS \"values\"
+               FROM generate_series(1, 3000) n) rows",
+    );
+    let mut client = database.connect();
+    let fit = "SELECT count(*) FROM network, strata.detect_joint(times, \"values\", 3000)";
+    client.batch_execute("SET statement_timeout = '1s'").unwrap();
+    let start = Instant::now();
+    let error = client.batch_execute(fit).unwrap_err();
+    assert_eq!(Refusal::of(&error).sqlstate, "57014");
+    assert_prompt(start.elapsed() - Duration::from_secs(1), "a fit at statement_timeout");
 }

@@ -40,7 +40,7 @@ fn the_scheduler_goes_with_the_commit_of_drop_extension() {
     eventually("the scheduler leaves", || !has_scheduler(&server, DATABASE));
     run(&server, "CREATE EXTENSION strata");
     eventually("another one comes", || has_scheduler(&server, DATABASE));
-    run(&server, "DROP SCHEMA strata CASCADE");
+    run(&server, "DROP EXTENSION strata CASCADE");
     eventually("it leaves as well", || !has_scheduler(&server, DATABASE));
     assert!(!server.log().contains("strata scheduler"), "{}", server.log());
 }

@@ -10,9 +10,12 @@ use crate::detect::result_set::ResultSet;
 use crate::failure::{OrRaise, Result};
 use crate::snapshot::Snapshot;
 use pgrx::{IntoDatum, JsonB, pg_guard, pg_sys};
-use series::detect::{JointReading, JointReason, JointView};
-use series::event::EventSettings;
+use series::detect::{JointDetector, JointReading, JointReason, JointView};
+use series::event::{EventSettings, JointPart, joint_sentence};
 use series::time::Micros;
+
+/// Sensors that the text of an event names.
+const NAMED: usize = 3;
 
 /// Where the arguments labels and ranges are, after those of a request.
 const LABELS: usize = 12;
@@ -78,6 +81,8 @@ struct Peak {
     time: Micros,
     score: f64,
     reason: Option<Reason>,
+    /// Sensors that contribute, that of the reason first.
+    parts: Vec<JointPart>,
 }
 
 struct Reason {
@@ -123,7 +128,9 @@ impl Alarm {
     fn explain(&self) -> serde_json::Value {
         let view = self.peak.reason.as_ref().map(|reason| reason.view);
         let number = |number: fn(&JointReason) -> f64| view.as_ref().map(number).filter(|number| number.is_finite());
+        let parts = &self.peak.parts;
         serde_json::json!({
+            "text": (!parts.is_empty()).then(|| joint_sentence(parts)),
             "reason": view.map(|view| view.view.code()),
             "value": number(|view| view.value),
             "lower": number(|view| view.lower),
@@ -144,12 +151,27 @@ struct Alarms {
 }
 
 impl Alarms {
-    fn peak(&self, time: Micros, row: &[f64], reading: &JointReading) -> Peak {
+    fn peak(&self, time: Micros, row: &[f64], reading: &JointReading, detector: &JointDetector) -> Peak {
+        let others = detector.leading(NAMED).into_iter();
+        let others = others.filter(|other| reading.reason.is_some_and(|reason| reason.sensor != other.sensor));
+        let parts = reading.reason.into_iter().chain(others).take(NAMED);
+        let parts = parts.map(|reason| JointPart {
+            name: self.shown_name(reason.sensor),
+            measured: row.get(reason.sensor).copied().unwrap_or(f64::NAN),
+            reason,
+        });
+        let parts = parts.collect();
         let reason = reading.reason.map(|view| {
             let (key, measure) = self.names[view.sensor].clone();
             Reason { key, measure, value: row.get(view.sensor).copied().unwrap_or(f64::NAN), view }
         });
-        Peak { time, score: reading.score, reason }
+        Peak { time, score: reading.score, reason, parts }
+    }
+
+    /// The key goes without saying where it is judged alone.
+    fn shown_name(&self, sensor: usize) -> String {
+        let (key, measure) = &self.names[sensor];
+        if self.group.is_some() { measure.clone() } else { format!("{measure} of {key}") }
     }
 }
 
@@ -164,20 +186,20 @@ impl Sink for Alarms {
 
     fn unjudged(&mut self, _time: Micros) {}
 
-    fn judged(&mut self, time: Micros, row: &[f64], reading: &JointReading) {
+    fn judged(&mut self, time: Micros, row: &[f64], reading: &JointReading, detector: &JointDetector) {
         if !reading.is_anomaly {
             self.ended.extend(self.open.take().map(|alarm| Alarm { ended: true, ..alarm }));
             return;
         }
         let Some(mut alarm) = self.open.take() else {
-            let peak = self.peak(time, row, reading);
+            let peak = self.peak(time, row, reading, detector);
             self.open = Some(Alarm { group: self.group.clone(), start: time, last: time, ended: false, rows: 1, peak });
             return;
         };
         alarm.last = time;
         alarm.rows += 1;
         if reading.score > alarm.peak.score {
-            alarm.peak = self.peak(time, row, reading);
+            alarm.peak = self.peak(time, row, reading, detector);
         }
         self.open = Some(alarm);
     }

@@ -2,7 +2,7 @@
 
 use super::options::refusal;
 use crate::failure::{Failure, Result};
-use pgrx::PgSqlErrorCode;
+use pgrx::{PgSqlErrorCode, check_for_interrupts};
 use series::detect::{JointDetector, JointSettings};
 use series::time::Micros;
 
@@ -45,7 +45,10 @@ impl Rows {
     /// `22023` if they are too few, or have no or too many sensors; `54000` for more than a fit can take.
     pub fn fit(&self, settings: &JointSettings) -> Result<JointDetector> {
         self.check_size()?;
-        JointDetector::train(&self.times, &self.values, self.width, settings).map_err(refusal)
+        let mut pause = || {
+            check_for_interrupts!();
+        };
+        JointDetector::train_in_steps(&self.times, &self.values, self.width, settings, &mut pause).map_err(refusal)
     }
 
     fn check_size(&self) -> Result<()> {

@@ -31,7 +31,7 @@ pub trait Sink {
     /// A row of the range that is of the training, or has no detector.
     fn unjudged(&mut self, time: Micros);
     /// A row with one value per sensor; before the range only those of a stored model.
-    fn judged(&mut self, time: Micros, row: &[f64], reading: &JointReading);
+    fn judged(&mut self, time: Micros, row: &[f64], reading: &JointReading, detector: &JointDetector);
     fn end(&mut self);
 }
 
@@ -165,7 +165,7 @@ impl<S: Sink> Judge for Detection<'_, S> {
         match &mut self.state {
             State::Judging(detector) => {
                 let reading = detector.update(time, row);
-                self.sink.judged(time, row, &reading);
+                self.sink.judged(time, row, &reading, detector);
             }
             _ if shown => self.sink.unjudged(time),
             _ => {}

@@ -7,7 +7,7 @@ use crate::detect::result_set::ResultSet;
 use crate::failure::OrRaise;
 use crate::snapshot::Snapshot;
 use pgrx::{IntoDatum, pg_guard, pg_sys};
-use series::detect::JointReading;
+use series::detect::{JointDetector, JointReading};
 use series::time::Micros;
 
 const KEY: usize = 1;
@@ -49,7 +49,7 @@ impl Sink for Lines {
         self.result.put_unjudged();
     }
 
-    fn judged(&mut self, time: Micros, _row: &[f64], reading: &JointReading) {
+    fn judged(&mut self, time: Micros, _: &[f64], reading: &JointReading, _: &JointDetector) {
         if time < self.from {
             return;
         }

@@ -6,6 +6,7 @@ use super::level::{Level, Movement};
 use super::model::begin;
 use super::predictor::{Innovations, Kind, Past, STEP_LIMIT};
 use super::reading::{JointReading, JointReason, JointView};
+use super::stepwise::Pause;
 use super::{JointError, JointModel, JointSettings};
 use crate::bytes::{DecodeError, Reader, put_f64s};
 use crate::detect::MAX_SCORE;
@@ -76,8 +77,20 @@ impl JointDetector {
         sensors: usize,
         settings: &JointSettings,
     ) -> Result<JointDetector, JointError> {
-        let mut detector = JointDetector::new(JointModel::fit(times, rows, sensors, settings)?);
+        JointDetector::train_in_steps(times, rows, sensors, settings, &mut || {})
+    }
+
+    /// As [`JointDetector::train`], and calls `pause` as [`JointModel::fit_in_steps`] does.
+    pub fn train_in_steps(
+        times: &[Micros],
+        rows: &[f64],
+        sensors: usize,
+        settings: &JointSettings,
+        pause: Pause<'_>,
+    ) -> Result<JointDetector, JointError> {
+        let mut detector = JointDetector::new(JointModel::fit_in_steps(times, rows, sensors, settings, pause)?);
         for (&time, row) in times.iter().zip(rows.chunks_exact(sensors)) {
+            pause();
             detector.warm_up(time, row);
         }
         Ok(detector)
@@ -213,18 +226,7 @@ impl JointDetector {
         let predictor = &self.model.predictor;
         let expected = &self.scratch.parts.expected;
         let Some(Outside { view, lower, upper }) = outside else {
-            let usual = &self.model.level;
-            let (sensor, smoothed, known) = self.level.furthest(usual);
-            let unit = predictor.unit(sensor);
-            let reach = USUAL_DEVIATIONS * usual.deviation[sensor];
-            return JointReason {
-                view: JointView::Level,
-                sensor,
-                value: smoothed * unit,
-                lower: (known - reach) * unit,
-                upper: (known + reach) * unit,
-                expected: expected[sensor],
-            };
+            return self.level_of(self.level.furthest(&self.model.level));
         };
         let p = predictor.sensors();
         let (view, sensor) = if view < p { (JointView::Value, view) } else { (JointView::Deviation, view - p) };
@@ -237,6 +239,31 @@ impl JointDetector {
         };
         let (lower, upper) = (base + lower * unit, base + upper * unit);
         JointReason { view, sensor, value, lower, upper, expected: expected[sensor] }
+    }
+
+    /// The sensors that are out of the usual range of their level after the last row, furthest first, `most` at most.
+    pub fn leading(&self, most: usize) -> Vec<JointReason> {
+        let distance = |sensor: usize| self.level.distance_of(sensor, &self.model.level);
+        let mut sensors: Vec<usize> =
+            (0..self.model.sensors()).filter(|&sensor| distance(sensor) > USUAL_DEVIATIONS).collect();
+        sensors.sort_by(|&a, &b| distance(b).total_cmp(&distance(a)));
+        sensors.truncate(most);
+        sensors.into_iter().map(|sensor| self.level_of(sensor)).collect()
+    }
+
+    fn level_of(&self, sensor: usize) -> JointReason {
+        let usual = &self.model.level;
+        let (smoothed, known) = self.level.of(sensor, usual);
+        let unit = self.model.predictor.unit(sensor);
+        let reach = USUAL_DEVIATIONS * usual.deviation[sensor];
+        JointReason {
+            view: JointView::Level,
+            sensor,
+            value: smoothed * unit,
+            lower: (known - reach) * unit,
+            upper: (known + reach) * unit,
+            expected: self.scratch.parts.expected[sensor],
+        }
     }
 
     fn change_reason(&self) -> JointReason {

@@ -6,6 +6,7 @@ use nalgebra::DMatrix;
 use super::JointSettings;
 use super::numbers::{Numbers, with_slice};
 use super::predictor::{Predictor, STEP_LIMIT};
+use super::stepwise::Pause;
 use super::training::Training;
 use crate::bytes::{DecodeError, Reader, put_f64s};
 
@@ -44,6 +45,7 @@ impl Envelope {
         values: &DMatrix<f64>,
         innovations: &DMatrix<f64>,
         settings: &JointSettings,
+        pause: Pause<'_>,
     ) -> Option<Envelope> {
         let (n, p) = values.shape();
         let switches = &predictor.switches;
@@ -66,6 +68,7 @@ impl Envelope {
                 }
                 let start = (k * TRANSITIONS + transition) * 2 * p;
                 for view in 0..2 * p {
+                    pause();
                     let seen = rows.iter().map(|&i| match view.checked_sub(p) {
                         None => values[(i, view)],
                         Some(j) => innovations[(i, j)].clamp(-STEP_LIMIT, STEP_LIMIT),

@@ -7,6 +7,7 @@ use nalgebra::{Cholesky, DMatrix};
 
 use super::JointError;
 use super::numbers::{Numbers, subtract_column, with_slice};
+use super::stepwise::{Pause, transposed_product};
 use crate::bytes::{DecodeError, Reader, put_f64s};
 
 /// Keeps a standard deviation off zero.
@@ -34,8 +35,12 @@ pub(super) struct Shrink<'a> {
 
 impl Hotelling {
     /// From the columns of `samples`, one per element.
-    pub(super) fn of_samples(samples: &DMatrix<f64>, shrink: Shrink<'_>) -> Result<Hotelling, JointError> {
-        let (mean, covariance) = mean_and_covariance(samples);
+    pub(super) fn of_samples(
+        samples: &DMatrix<f64>,
+        shrink: Shrink<'_>,
+        pause: Pause<'_>,
+    ) -> Result<Hotelling, JointError> {
+        let (mean, covariance) = mean_and_covariance(samples, pause);
         let n = samples.nrows() as f64;
         // the deviation is the population's, the covariance the sample's
         let variance: Vec<f64> = covariance.diagonal().iter().map(|v| v * (n - 1.0) / n).collect();
@@ -137,13 +142,13 @@ fn forward_substitution<T: Copy + Into<f64>>(mut factor: &[T], mut rest: &mut [f
 }
 
 /// Mean and sample covariance (divisor n - 1) of the columns.
-pub(super) fn mean_and_covariance(samples: &DMatrix<f64>) -> (Vec<f64>, DMatrix<f64>) {
+pub(super) fn mean_and_covariance(samples: &DMatrix<f64>, pause: Pause<'_>) -> (Vec<f64>, DMatrix<f64>) {
     let mean: Vec<f64> = samples.column_iter().map(|column| column.mean()).collect();
     let mut centred = samples.clone();
     for (mut column, m) in centred.column_iter_mut().zip(&mean) {
         column.add_scalar_mut(-m);
     }
-    let covariance = centred.tr_mul(&centred) / (samples.nrows() as f64 - 1.0);
+    let covariance = transposed_product(&centred, &centred, pause) / (samples.nrows() as f64 - 1.0);
     (mean, covariance)
 }
 
@@ -160,8 +165,8 @@ mod tests {
         for p in 1..=11 {
             let samples = samples(p);
             let shrink = Shrink { share: 0.3, floor: None, single_precision: false };
-            let hotelling = Hotelling::of_samples(&samples, shrink).unwrap();
-            let (_, covariance) = mean_and_covariance(&samples);
+            let hotelling = Hotelling::of_samples(&samples, shrink, &mut || {}).unwrap();
+            let (_, covariance) = mean_and_covariance(&samples, &mut || {});
             let shrunk = DMatrix::from_fn(p, p, |i, j| {
                 let correlation = covariance[(i, j)] / (hotelling.deviation[i] * hotelling.deviation[j]);
                 0.7 * correlation + if i == j { 0.3 } else { 0.0 }
@@ -179,7 +184,7 @@ mod tests {
         samples.column_mut(1).fill(5.0);
         let floor = [0.1, 0.25];
         let shrink = Shrink { share: 0.3, floor: Some(&floor), single_precision: true };
-        let hotelling = Hotelling::of_samples(&samples, shrink).unwrap();
+        let hotelling = Hotelling::of_samples(&samples, shrink, &mut || {}).unwrap();
         assert_eq!(hotelling.deviation[1], 0.25);
         assert!((hotelling.squared_distance(&mut [0.0, 2.0]) - 4.0).abs() < 1e-6);
     }

@@ -70,13 +70,24 @@ impl Level {
         self.smoothed.iter().zip(&self.offset).map(move |(smoothed, offset)| smoothed - share * offset)
     }
 
-    /// The sensor that is furthest from the nearest known level; its smoothed innovation, and that level.
-    pub(super) fn furthest(&self, usual: &Hotelling) -> (usize, f64, f64) {
-        let share = f64::from(u8::from(self.near_second));
-        let distance =
-            |j: usize| ((self.smoothed[j] - usual.mean[j] - share * self.offset[j]) / usual.deviation[j]).abs();
-        let j = (0..self.smoothed.len()).max_by(|&a, &b| distance(a).total_cmp(&distance(b))).unwrap_or(0);
-        (j, self.smoothed[j], usual.mean[j] + share * self.offset[j])
+    /// How far a sensor is from the nearest known level, in standard deviations.
+    pub(super) fn distance_of(&self, sensor: usize, usual: &Hotelling) -> f64 {
+        ((self.smoothed[sensor] - usual.mean[sensor] - self.offset_of(sensor)) / usual.deviation[sensor]).abs()
+    }
+
+    /// The sensor that is furthest from the nearest known level.
+    pub(super) fn furthest(&self, usual: &Hotelling) -> usize {
+        let distance = |sensor: usize| self.distance_of(sensor, usual);
+        (0..self.smoothed.len()).max_by(|&a, &b| distance(a).total_cmp(&distance(b))).unwrap_or(0)
+    }
+
+    /// The smoothed innovation of a sensor, and the nearest known level of it.
+    pub(super) fn of(&self, sensor: usize, usual: &Hotelling) -> (f64, f64) {
+        (self.smoothed[sensor], usual.mean[sensor] + self.offset_of(sensor))
+    }
+
+    fn offset_of(&self, sensor: usize) -> f64 {
+        f64::from(u8::from(self.near_second)) * self.offset[sensor]
     }
 
     pub(super) fn save(&self, out: &mut Vec<u8>) {

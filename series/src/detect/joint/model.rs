@@ -5,6 +5,7 @@ use nalgebra::DMatrix;
 use super::envelope::Envelope;
 use super::hotelling::{Hotelling, Shrink, mean_and_covariance};
 use super::predictor::{Fitted, Predictor};
+use super::stepwise::Pause;
 use super::training::{Training, check_sensors};
 use super::usual::Usual;
 use super::{JointError, JointSettings};
@@ -52,10 +53,22 @@ impl JointModel {
         sensors: usize,
         settings: &JointSettings,
     ) -> Result<JointModel, JointError> {
+        JointModel::fit_in_steps(times, rows, sensors, settings, &mut || {})
+    }
+
+    /// As [`JointModel::fit`], and calls `pause` again and again: after some ten million multiplications at most, but for
+    /// what is linear in the rows. It may end the fit by unwinding, which leaves nothing behind.
+    pub fn fit_in_steps(
+        times: &[Micros],
+        rows: &[f64],
+        sensors: usize,
+        settings: &JointSettings,
+        pause: Pause<'_>,
+    ) -> Result<JointModel, JointError> {
         settings.check()?;
         let training = Training::new(times, rows, sensors)?;
-        let Fitted { predictor, values, innovations, rounding } = Predictor::fit(&training, settings)?;
-        let envelope = Envelope::fit(&predictor, &training, &values, &innovations, settings);
+        let Fitted { predictor, values, innovations, rounding } = Predictor::fit(&training, settings, pause)?;
+        let envelope = Envelope::fit(&predictor, &training, &values, &innovations, settings, pause);
         let clipped = innovations.map(|r| r.clamp(-settings.clip, settings.clip));
         let floored = settings.resolution > 0.0;
         let floor = |white: f64| floored.then(|| rounding.iter().map(|r| r * white).collect::<Vec<_>>());
@@ -63,21 +76,22 @@ impl JointModel {
         let smoothed = settled(&smooth(&clipped, settings.level_weight));
         let level_floor = floor(white_noise(settings.level_weight));
         let shrink = |floor| Shrink { share: settings.shrinkage, floor, single_precision: settings.single_precision };
-        let level = Hotelling::of_samples(&smoothed, shrink(level_floor.as_deref()))?;
+        let level = Hotelling::of_samples(&smoothed, shrink(level_floor.as_deref()), pause)?;
         let usual = (settings.memory > 0).then(|| {
-            let (mean, covariance) = mean_and_covariance(&smoothed);
+            let (mean, covariance) = mean_and_covariance(&smoothed, pause);
             let floor = level_floor.clone().unwrap_or_else(|| vec![0.0; sensors]);
             Usual::new(smoothed.nrows() as u64, mean, &covariance, floor)
         });
 
         let (fast, slow) = (settings.change_fast, settings.change_slow);
         let moved = settled(&(smooth(&clipped, fast) - smooth(&clipped, slow)));
-        let change = Hotelling::of_samples(&moved, shrink(floor(white_noise_difference(fast, slow)).as_deref()))?;
+        let change_floor = floor(white_noise_difference(fast, slow));
+        let change = Hotelling::of_samples(&moved, shrink(change_floor.as_deref()), pause)?;
 
         let dimensions = (sensors as f64 / 8.0).sqrt();
         let level_line = settings.level_line * dimensions;
         let level_line = match training.times.len() {
-            n if n > TAIL_ROWS => level_line.max(settings.tail * tail_of(&level, &smoothed)),
+            n if n > TAIL_ROWS => level_line.max(settings.tail * tail_of(&level, &smoothed, pause)),
             _ => level_line,
         };
         let change_line = settings.change_line * dimensions;
@@ -179,11 +193,12 @@ fn white_noise_difference(fast: f64, slow: f64) -> f64 {
 }
 
 /// The 99.9 % quantile of T over the rows, interpolated between neighbours.
-fn tail_of(level: &Hotelling, smoothed: &DMatrix<f64>) -> f64 {
+fn tail_of(level: &Hotelling, smoothed: &DMatrix<f64>, pause: Pause<'_>) -> f64 {
     let mut standardised = vec![0.0; smoothed.ncols()];
     let mut distances: Vec<f64> = smoothed
         .row_iter()
         .map(|row| {
+            pause();
             for (j, d) in standardised.iter_mut().enumerate() {
                 *d = (row[j] - level.mean[j]) / level.deviation[j];
             }

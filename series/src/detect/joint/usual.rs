@@ -149,14 +149,14 @@ mod tests {
         let stride = STRIDE as usize;
         // each learned row stands for as many, so the rows of the training are repeated as often
         let all = DMatrix::from_fn(70, 3, |i, j| (i as f64 * (0.3 + j as f64)).sin() + j as f64);
-        let (mean, covariance) = mean_and_covariance(&all.rows(0, 30).into_owned());
+        let (mean, covariance) = mean_and_covariance(&all.rows(0, 30).into_owned(), &mut || {});
         let settings = JointSettings { memory: 10_000, resolution: 0.0, ..JointSettings::benchmark() };
         let mut usual = Usual::new(30 * u64::from(STRIDE), mean, &covariance, vec![0.0; 3]);
         let mut level = usual.statistic(&settings).unwrap();
         for i in 30 * stride..70 * stride {
             usual.take(&settings, all.row(i / stride).iter().copied(), &mut level);
         }
-        let (mean, covariance) = mean_and_covariance(&all);
+        let (mean, covariance) = mean_and_covariance(&all, &mut || {});
         for j in 0..3 {
             assert!((usual.mean[j] - mean[j]).abs() < 1e-12);
             let variance = usual.covariance[[0, 3, 5][j]];
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn a_silent_sensor_keeps_what_was_learned_of_it() {
         let all = DMatrix::from_fn(300, 2, |i, j| (i as f64 * (0.3 + j as f64)).sin());
-        let (mean, covariance) = mean_and_covariance(&all);
+        let (mean, covariance) = mean_and_covariance(&all, &mut || {});
         let settings = JointSettings::default();
         let mut usual = Usual::new(300, mean, &covariance, vec![0.0; 2]);
         let before = usual.clone();
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn what_led_to_an_alarm_is_not_learned() {
         let all = DMatrix::from_fn(300, 1, |i, _| (i as f64 * 0.3).sin());
-        let (mean, covariance) = mean_and_covariance(&all);
+        let (mean, covariance) = mean_and_covariance(&all, &mut || {});
         let settings = JointSettings::default();
         let mut usual = Usual::new(300, mean, &covariance, vec![0.0]);
         let before = usual.mean[0];

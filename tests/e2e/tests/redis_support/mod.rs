@@ -138,6 +138,8 @@ pub struct Pending {
     pub flush_id: i64,
     pub more: bool,
     pub series: Vec<PendingSeries>,
+    /// Keys of damaged series, with what is wrong.
+    pub left_out: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -151,10 +153,20 @@ pub struct PendingSeries {
 impl Pending {
     pub fn parse(reply: &Value) -> Pending {
         let Value::Array(parts) = reply else { panic!("not an array") };
-        let [Value::Int(flush_id), Value::Int(more), Value::Array(series)] = parts.as_slice() else {
+        let [Value::Int(flush_id), Value::Int(more), Value::Array(series), Value::Array(damaged)] = parts.as_slice()
+        else {
             panic!("not a reply of PENDING: {}", show(reply))
         };
-        Pending { flush_id: *flush_id, more: *more != 0, series: series.iter().map(PendingSeries::parse).collect() }
+        let left_out = damaged.iter().map(|one| match one {
+            Value::Array(parts) => (show(&parts[0]), show(&parts[1])),
+            other => panic!("not a damaged series: {}", show(other)),
+        });
+        Pending {
+            flush_id: *flush_id,
+            more: *more != 0,
+            series: series.iter().map(PendingSeries::parse).collect(),
+            left_out: left_out.collect(),
+        }
     }
 
     pub fn rows(&self) -> usize {

@@ -1,9 +1,10 @@
 //! Fits the predictor to training rows.
 
-use nalgebra::{Cholesky, DMatrix};
+use nalgebra::DMatrix;
 
 use super::{CLOCK_FEATURES, Kind, Predictor, STEP_LIMIT, clock, value_limit};
 use crate::detect::joint::numbers::Numbers;
+use crate::detect::joint::stepwise::{Pause, cholesky, product, transposed_product};
 use crate::detect::joint::training::{Training, deviation};
 use crate::detect::joint::{JointError, JointSettings};
 
@@ -26,14 +27,21 @@ pub(in crate::detect::joint) struct Fitted {
 }
 
 impl Predictor {
-    pub(in crate::detect::joint) fn fit(training: &Training, settings: &JointSettings) -> Result<Fitted, JointError> {
+    pub(in crate::detect::joint) fn fit(
+        training: &Training,
+        settings: &JointSettings,
+        pause: Pause<'_>,
+    ) -> Result<Fitted, JointError> {
         let x = &training.values;
         let (n, p) = x.shape();
         let mean: Vec<f64> = x.column_iter().map(|column| column.sum() / n as f64).collect();
         let spread: Vec<f64> =
             x.column_iter().zip(&mean).map(|(column, &mean)| deviation(column.iter().copied(), mean)).collect();
-        let steps_of_scale: Vec<f64> =
-            x.column_iter().map(|column| step_of_scale(column.as_slice(), settings.resolution)).collect();
+        let mut step_of = |column: &[f64]| {
+            pause();
+            step_of_scale(column, settings.resolution)
+        };
+        let steps_of_scale: Vec<f64> = x.column_iter().map(|column| step_of(column.as_slice())).collect();
         let kinds: Vec<Kind> = (0..p)
             .map(|j| match () {
                 () if training.unseen[j] => Kind::Unseen,
@@ -65,19 +73,19 @@ impl Predictor {
         let switches = busiest_switches(&kinds, x, settings.switches as usize);
         let lags = settings.lags as usize;
         let past = past_features(&y, lags, settings.time_of_day.then_some(training));
-        let from_past = ridge(past.clone(), &y, settings.ridge)?;
+        let from_past = ridge(past.clone(), &y, settings.ridge, pause)?;
         let past_features = past.ncols();
         let mut all = past.resize_horizontally(past_features + switches.len(), 0.0);
         for (k, &switch) in switches.iter().enumerate() {
             all.set_column(past_features + k, &z.column(switch));
         }
-        let mut weights = ridge(all.clone(), &y, settings.ridge)?;
+        let mut weights = ridge(all.clone(), &y, settings.ridge, pause)?;
         // what is no measurement is never explained by the states of now, so that a switch is not explained by itself
         for j in (0..p).filter(|&j| kinds[j] != Kind::Measured) {
             weights.view_mut((0, j), (past_features, 1)).copy_from(&from_past.column(j));
             weights.view_mut((past_features, j), (switches.len(), 1)).fill(0.0);
         }
-        let mut innovations = &y - &all * &weights;
+        let mut innovations = y - product(&all, &weights, pause);
         let least_noise = if kinds.contains(&Kind::Switch) { 1e-2 } else { 1e-6 };
         let (mut bias, mut noise, mut rounding) = (vec![0.0; p], vec![1.0; p], vec![0.0; p]);
         for (j, mut column) in innovations.column_iter_mut().enumerate() {
@@ -156,11 +164,16 @@ fn past_features(y: &DMatrix<f64>, lags: usize, timed: Option<&Training>) -> DMa
 }
 
 /// (F'F + penalty I)⁻¹ F'Y
-fn ridge(features: DMatrix<f64>, y: &DMatrix<f64>, penalty: f64) -> Result<DMatrix<f64>, JointError> {
-    let mut normal = features.tr_mul(&features);
+fn ridge(features: DMatrix<f64>, y: &DMatrix<f64>, penalty: f64, pause: Pause<'_>) -> Result<DMatrix<f64>, JointError> {
+    let mut normal = transposed_product(&features, &features, pause);
     for k in 0..normal.nrows() {
         normal[(k, k)] += penalty;
     }
-    let normal = Cholesky::new(normal).ok_or(JointError::Singular)?;
-    Ok(normal.solve(&features.tr_mul(y)))
+    let normal = cholesky(normal, pause)?;
+    let mut weights = transposed_product(&features, y, pause);
+    for mut column in weights.column_iter_mut() {
+        pause();
+        normal.solve_mut(&mut column);
+    }
+    Ok(weights)
 }

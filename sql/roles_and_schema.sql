@@ -17,5 +17,9 @@ $roles$;
 GRANT strata_reader TO strata_cold_reader;
 GRANT strata_cold_reader TO strata_operator;
 
+-- Made here, the schema belongs to the extension and goes with it. One that the control file names is made by PostgreSQL, which
+-- leaves it behind. What follows without a schema belongs there.
+CREATE SCHEMA strata;
 COMMENT ON SCHEMA strata IS 'Strata: one data set out of Redis, PostgreSQL and BigQuery';
 GRANT USAGE ON SCHEMA strata TO strata_reader;
+SET LOCAL search_path = strata, pg_temp;
