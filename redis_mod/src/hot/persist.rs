@@ -8,6 +8,7 @@
 //!
 //! Format 2 ends with the watches (measure and state each) and the alarms; format 1 ends before them.
 
+use super::blocks::Blocks;
 use super::open::OpenRows;
 use super::read::Rows;
 use super::watches::{Alarm, Watches};
@@ -94,7 +95,7 @@ impl Series {
     /// one sample that is pending, so that nobody takes it for empty.
     pub fn unreadable(bytes: &[u8]) -> Series {
         let block = Block::unreadable(bytes, *TIME_RANGE.start(), *TIME_RANGE.end());
-        Series { blocks: vec![block], closed_rows: 1, pending_rows: 1, ..Series::default() }
+        Series { blocks: Blocks::from(vec![block]), closed_rows: 1, pending_rows: 1, ..Series::default() }
     }
 
     /// Whether it is one of [`Series::unreadable`].
