@@ -94,6 +94,7 @@ impl Watches {
         let Some(watch) = watch else {
             if let Ok(place) = place {
                 self.watches.remove(place);
+                self.watches.shrink_to_fit();
             }
             return;
         };
