@@ -91,38 +91,41 @@ unsafe extern "C" fn rdb_load(io: *mut RedisModuleIO, encoding: c_int) -> *mut c
                 return null_mut();
             }
             let bytes = std::slice::from_raw_parts(buffer.cast::<u8>(), length);
-            let series = read_series(name, bytes);
+            let series = read_state(name, bytes);
             redis!(RedisModule_Free(buffer.cast()));
             series
         };
-        let Some(series) = series else { return null_mut() };
-        index::insert(db, name);
-        Box::into_raw(Box::new(Stored::new(series))).cast()
+        match series {
+            Ok(series) => {
+                index::insert(db, name);
+                Box::into_raw(Box::new(Stored::new(series))).cast()
+            }
+            Err(error) => {
+                let name = String::from_utf8_lossy(name);
+                log_warning(&format!("strata: series \"{name}\" cannot be read: {error}"));
+                null_mut()
+            }
+        }
     })
 }
 
-/// The series of these bytes; None refuses them, and with them all that the server is to load: without one damaged series
-/// it could not start, nor a replica follow. So that one is kept as it came, and every use of it is an error.
-fn read_series(name: &[u8], bytes: &[u8]) -> Option<Series> {
-    let name = String::from_utf8_lossy(name);
+/// The series of a saved state. While the server loads its data, bytes that are damaged become [`Series::unreadable`]: if one
+/// series refused to load, the server could not start, nor a replica follow.
+///
+/// # Errors
+/// If the bytes are no state; while loading only if their format is newer than this module.
+pub fn read_state(name: &[u8], bytes: &[u8]) -> Result<Series, DecodeError> {
     match Series::decode(bytes) {
-        Ok(series) => Some(series),
-        Err(error @ DecodeError::Version(_)) => {
-            log_warning(&format!("strata: series \"{name}\" cannot be read: {error}"));
-            None
-        }
-        Err(error) if is_loading() => {
+        Err(error) if is_loading() && !matches!(error, DecodeError::Version(_)) => {
             log_warning(&format!(
-                "strata: series \"{name}\" is damaged: {error}. Its {} bytes are kept as they are, and every command that \
+                "strata: series \"{}\" is damaged: {error}. Its {} bytes are kept as they are, and every command that \
                  needs one of its samples is refused. RENAME it to a name without a colon, and sensors begin a new series.",
+                String::from_utf8_lossy(name),
                 bytes.len()
             ));
-            Some(Series::unreadable(bytes))
+            Ok(Series::unreadable(bytes))
         }
-        Err(error) => {
-            log_warning(&format!("strata: series \"{name}\" cannot be read: {error}"));
-            None
-        }
+        series => series,
     }
 }
 

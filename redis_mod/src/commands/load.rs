@@ -4,7 +4,7 @@ use super::arguments::Cursor;
 use super::spec::{self, Access, Arg, Call, Command, Keys, Kind, Spec};
 use crate::api::key;
 use crate::failure::Failure;
-use crate::hot::Series;
+use crate::series_type;
 
 pub struct Load;
 
@@ -27,7 +27,7 @@ impl Command for Load {
         }
         let mut cursor = Cursor::new(args);
         let name = cursor.raw()?;
-        let series = Series::decode(cursor.bytes()?)
+        let series = series_type::read_state(args.get(1), cursor.bytes()?)
             .map_err(|error| Failure::text(format!("this is not the state of a series: {error}")))?;
         if key::write(ctx, name)?.is_some() {
             return Err(Failure::text("the key exists already"));

@@ -49,14 +49,15 @@ impl Command for PendingCommand {
         let mut results = Vec::new();
         // A damaged series must not keep the others from their flush.
         let mut left_out: Vec<(String, String)> = Vec::new();
-        let only_checks = query.count == 0;
         source_keys::visit(ctx, source, only.as_deref(), |redis_key, key, series| {
             flush_id = flush_id.max(series.flush_id());
             if query.count == 0 {
-                let any = PendingQuery { count: 1, ..query };
-                let checked = if only_checks { series.check_pending() } else { Ok(()) };
-                match checked.and_then(|()| if more { Ok(true) } else { Ok(series.pending(&any)?.is_some()) }) {
-                    Ok(has_some) => more = has_some,
+                // one more is enough to know that there are more; those that are known to be damaged are named all the same
+                if more && !series.is_unreadable() {
+                    return Ok(());
+                }
+                match series.pending(&PendingQuery { count: 1, ..query }) {
+                    Ok(pending) => more = more || pending.is_some(),
                     Err(error) => left_out.push((redis_key.to_owned(), failure::damage(&error))),
                 }
                 return Ok(());

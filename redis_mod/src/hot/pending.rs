@@ -100,14 +100,6 @@ impl Series {
         Ok(Some(Pending { batch, token, more }))
     }
 
-    /// Reads what is pending and gives none of it.
-    ///
-    /// # Errors
-    /// If a block of it is damaged.
-    pub fn check_pending(&self) -> Result<(), DecodeError> {
-        self.pending(&PendingQuery { from: Micros::MIN, to: Micros::MAX, count: usize::MAX }).map(drop)
-    }
-
     /// Notes that the table has what the token names, since flush `flush_id`.
     ///
     /// # Errors

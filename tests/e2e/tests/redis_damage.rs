@@ -57,11 +57,14 @@ fn its_commands_are_refused_and_it_stays_as_it_came() {
     }
     assert_eq!(redis.run("STRATA.TRIM r:B +"), "0");
     assert_eq!(state_of(&mut redis.connection, "r:B"), state);
-    redis.run("BGREWRITEAOF");
-    eventually("the rewrite", || redis.run("INFO persistence").contains("aof_rewrite_in_progress:0").then_some(()));
-    server.crash_and_restart().unwrap();
-    let mut redis = Client::new(&server);
-    assert_eq!(state_of(&mut redis.connection, "r:B"), state);
+    for preamble in ["yes", "no"] {
+        redis.run(&format!("CONFIG SET aof-use-rdb-preamble {preamble}"));
+        redis.run("BGREWRITEAOF");
+        eventually("the rewrite", || redis.run("INFO persistence").contains("aof_rewrite_in_progress:0").then_some(()));
+        server.crash_and_restart().unwrap();
+        redis = Client::new(&server);
+        assert_eq!(state_of(&mut redis.connection, "r:B"), state, "preamble {preamble}");
+    }
 
     redis.run("RENAME r:B damaged");
     redis.run("STRATA.ADD r:B 500000 flow 1");
@@ -122,5 +125,7 @@ fn it_is_refused_where_somebody_brings_it() {
     let Ok(redis::Value::BulkString(dump)) = redis.send(&["DUMP", "r:B"]) else { panic!("DUMP") };
     let error = redis.send(&[b"RESTORE", &b"r:X"[..], b"0", &dump]).unwrap_err();
     assert!(error.to_lowercase().contains("bad data format"), "{error}");
+    let state = state_of(&mut redis.connection, "r:B");
+    assert!(redis.send(&[b"STRATA.LOAD", &b"r:X"[..], &state]).is_err());
     assert_eq!(redis.run("EXISTS r:X"), "0");
 }
