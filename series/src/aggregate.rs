@@ -57,9 +57,7 @@ impl Aggregate {
             return None;
         }
         match self {
-            // an infinity among the values leaves the running mean undefined, but not the average
-            Aggregate::Avg if bucket.mean.is_nan() => Some(bucket.sum / bucket.count as f64),
-            Aggregate::Avg => Some(bucket.mean),
+            Aggregate::Avg => Some(bucket.average().value()),
             Aggregate::Min => Some(bucket.min),
             Aggregate::Max => Some(bucket.max),
             Aggregate::Sum => Some(bucket.sum),

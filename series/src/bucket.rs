@@ -7,6 +7,7 @@ mod summary;
 pub use row::BucketRow;
 pub use summary::{Summary, Total};
 
+use crate::average::Average;
 use crate::sketch::DdSketch;
 use crate::time::Micros;
 
@@ -132,6 +133,13 @@ impl Bucket {
             (Some(mut mine), Some(theirs)) => mine.merge(theirs).is_ok().then_some(mine),
             _ => None,
         };
+    }
+
+    /// The average of the values, of which there must be some.
+    #[inline]
+    pub fn average(&self) -> Average {
+        // an infinity among the values leaves the running mean undefined, but not the average
+        Average::of(if self.mean.is_nan() { self.sum / self.count as f64 } else { self.mean })
     }
 
     /// Variance with divisor n - 1; `None` below two values, NaN if infinities are among them.

@@ -2,6 +2,7 @@
 //! samples and states travel. No I/O, no PostgreSQL, no Redis, so that the same input gives the same answer everywhere.
 
 pub mod aggregate;
+pub mod average;
 pub mod block;
 pub mod bucket;
 pub mod bytes;

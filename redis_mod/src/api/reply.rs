@@ -2,6 +2,7 @@
 //! RESP3, else as the shortest decimal text.
 
 use super::Ctx;
+use series::average::{Average, PARTS};
 use series::time::{MICROS_PER_MILLI, Micros};
 use smallvec::SmallVec;
 use std::ffi::{CStr, CString, c_long};
@@ -46,12 +47,27 @@ impl Ctx {
             // SAFETY: as above.
             unsafe { redis!(RedisModule_ReplyWithDouble(self.raw(), value)) };
         } else {
-            let mut text = [0; POINT + 5];
-            match write_short(value, &mut text) {
-                Some(range) => self.reply_bytes(&text[range]),
+            match short_parts(value) {
+                Some(parts) => self.reply_parts(parts),
                 None => self.reply_bytes(shortest(&mut zmij::Buffer::new(), value)),
             }
         }
+    }
+
+    /// An average; null for none.
+    #[inline]
+    pub fn reply_average(self, average: Option<Average>, resp3: bool) {
+        match average {
+            Some(Average::Decimal(parts)) if !resp3 => self.reply_parts(parts),
+            _ => self.reply_number(average.map_or(f64::NAN, Average::value), resp3),
+        }
+    }
+
+    #[inline]
+    fn reply_parts(self, parts: i64) {
+        let mut text = [0; LENGTH];
+        let range = write_parts(parts, &mut text);
+        self.reply_bytes(&text[range]);
     }
 
     /// A time: integer milliseconds, or text with three decimals if it has microseconds.
@@ -108,8 +124,10 @@ fn shortest(buffer: &mut zmij::Buffer, value: f64) -> &[u8] {
     text.strip_suffix(".0").unwrap_or(text).as_bytes()
 }
 
-/// Where the point stands in the text of [`write_short`], after a sign and eleven digits; four decimals follow.
+/// Where the point stands in the text of [`write_parts`], after a sign and eleven digits; four decimals follow.
 const POINT: usize = 12;
+const LENGTH: usize = POINT + 5;
+const MAX_PARTS: f64 = 1e15;
 
 /// 00 to 99.
 const PAIRS: [[u8; 2]; 100] = {
@@ -122,30 +140,32 @@ const PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
-/// Writes a number of at most four decimals and 15 digits: what most sensors report, and most averages of 5, 10 or 20 values
-/// of two decimals. Returns where in `text` it stands; None for any other number.
+/// The ten-thousandths of a number of at most four decimals and 15 digits, which is what most sensors report; None for any
+/// other number.
 ///
 /// A decimal of up to 15 digits is the only one of that length that reads as its double, and an integer up to 2^53 divided
 /// by 10 000 is the double nearest to the quotient. So if the double equals n / 10 000, n / 10 000 is its shortest text.
 #[inline]
-fn write_short(value: f64, text: &mut [u8; POINT + 5]) -> Option<Range<usize>> {
-    const LIMIT: f64 = 1e15;
-    let scaled = value * 10_000.0;
-    if scaled.abs() >= LIMIT {
+fn short_parts(value: f64) -> Option<i64> {
+    let scaled = value * PARTS;
+    if scaled.abs() >= MAX_PARTS {
         return None;
     }
     let parts = (scaled + 0.5_f64.copysign(scaled)) as i64;
-    if (parts as f64 / 10_000.0).to_bits() != value.to_bits() {
-        return None;
-    }
+    ((parts as f64 / PARTS).to_bits() == value.to_bits()).then_some(parts)
+}
+
+/// Writes ten-thousandths as a decimal; returns where in `text` it stands.
+#[inline]
+fn write_parts(parts: i64, text: &mut [u8; LENGTH]) -> Range<usize> {
     let magnitude = parts.unsigned_abs();
     let (mut whole, decimals) = ((magnitude / 10_000) as usize, (magnitude % 10_000) as usize);
     let mut end = POINT;
     if decimals > 0 {
         text[POINT] = b'.';
         text[POINT + 1..POINT + 3].copy_from_slice(&PAIRS[decimals / 100]);
-        text[POINT + 3..].copy_from_slice(&PAIRS[decimals % 100]);
-        end = text.len();
+        text[POINT + 3..LENGTH].copy_from_slice(&PAIRS[decimals % 100]);
+        end = LENGTH;
         while text[end - 1] == b'0' {
             end -= 1;
         }
@@ -167,7 +187,7 @@ fn write_short(value: f64, text: &mut [u8; POINT + 5]) -> Option<Range<usize>> {
         start -= 1;
         text[start] = b'-';
     }
-    Some(start..end)
+    start..end
 }
 
 #[cfg(test)]
@@ -185,12 +205,13 @@ mod tests {
 
     /// Whether the short way took the number; its text must be that of every other number.
     fn is_written_short(value: f64) -> bool {
-        let (mut text, mut buffer) = ([0; POINT + 5], zmij::Buffer::new());
-        let range = write_short(value, &mut text);
-        if let Some(range) = range.clone() {
-            assert_eq!(&text[range], shortest(&mut buffer, value), "{value:?}");
+        let parts = short_parts(value);
+        if let Some(parts) = parts {
+            let mut text = [0; LENGTH];
+            let range = write_parts(parts, &mut text);
+            assert_eq!(&text[range], shortest(&mut zmij::Buffer::new(), value), "{value:?}");
         }
-        range.is_some()
+        parts.is_some()
     }
 
     #[test]

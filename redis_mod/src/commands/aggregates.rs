@@ -212,6 +212,7 @@ impl Packed {
 fn reply_aggregate<S: Summary>(ctx: Ctx, aggregate: Aggregate, bucket: &S, resp3: bool) {
     match aggregate {
         Aggregate::Count => ctx.reply_integer(bucket.count() as i64),
+        Aggregate::Avg => ctx.reply_average(bucket.average(), resp3),
         _ => ctx.reply_number(bucket.value(aggregate).unwrap_or(f64::NAN), resp3),
     }
 }

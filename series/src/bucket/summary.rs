@@ -4,6 +4,7 @@
 use super::Bucket;
 use super::fold::DecimalSum;
 use crate::aggregate::Aggregate;
+use crate::average::Average;
 use crate::rollup::Needs;
 use crate::sketch::DdSketch;
 use crate::time::Micros;
@@ -21,6 +22,9 @@ pub trait Summary: Clone + From<Bucket> + for<'a> From<&'a Bucket> {
 
     /// After the last addition.
     fn complete(&mut self, needs: Needs, sketch: Option<DdSketch>);
+
+    /// None if there are no values.
+    fn average(&self) -> Option<Average>;
 
     /// None where the aggregate is not defined, or was not needed.
     fn value(&self, aggregate: Aggregate) -> Option<f64>;
@@ -69,6 +73,11 @@ impl Summary for Bucket {
         if let Some(sketch) = sketch {
             self.sketch = Some(Box::new(sketch));
         }
+    }
+
+    #[inline]
+    fn average(&self) -> Option<Average> {
+        (self.count > 0).then(|| Bucket::average(self))
     }
 
     #[inline]
@@ -132,11 +141,16 @@ impl Summary for Total {
     fn complete(&mut self, _: Needs, _: Option<DdSketch>) {}
 
     #[inline]
+    fn average(&self) -> Option<Average> {
+        (self.count > 0).then(|| Average::of(self.sum / self.count as f64))
+    }
+
+    #[inline]
     fn value(&self, aggregate: Aggregate) -> Option<f64> {
         match aggregate {
             Aggregate::Count => Some(self.count as f64),
             _ if self.count == 0 => None,
-            Aggregate::Avg => Some(self.sum / self.count as f64),
+            Aggregate::Avg => self.average().map(Average::value),
             Aggregate::Sum => Some(self.sum),
             _ => None,
         }
