@@ -142,7 +142,8 @@ impl Summary for Total {
 
     #[inline]
     fn average(&self) -> Option<Average> {
-        (self.count > 0).then(|| Average::of(self.sum / self.count as f64))
+        // as a signed number it becomes a double by one instruction; no count comes near 2^63
+        (self.count > 0).then(|| Average::of(self.sum / self.count as i64 as f64))
     }
 
     #[inline]
