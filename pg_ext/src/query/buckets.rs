@@ -129,7 +129,7 @@ fn line(start: Micros, key: &str, measure: &str, bucket: &Bucket, quantiles: &[f
         Some(bucket.sum),
         Some(bucket.min),
         Some(bucket.max),
-        Some(bucket.mean),
+        Some(bucket.average().value()),
         bucket.stddev(),
         Some(bucket.first.value),
         Some(bucket.last.value),
