@@ -179,12 +179,15 @@ fn a_grid_is_one_list_per_column() {
 fn averages_are_as_short_as_they_can_be() {
     let server = server();
     let mut redis = Client::new(&server);
-    for (time, value) in [(0, "0.05"), (1, "0.1"), (1000, "-12.5"), (1001, "-12.25"), (2000, "1e-6")] {
+    let thirds = [(3000, "0.1"), (3001, "0.1"), (3002, "0.2")];
+    for (time, value) in
+        [(0, "0.05"), (1, "0.1"), (1000, "-12.5"), (1001, "-12.25"), (2000, "1e-6")].into_iter().chain(thirds)
+    {
         redis.run(&format!("STRATA.ADD r:A {time} flow {value}"));
     }
     assert_eq!(
         redis.run("STRATA.RANGE r:A - + BUCKET 1s AGG 1 avg GRID"),
-        "[[time, flow:avg], [[0, 1000], [0.07500000000000001, -12.375, 1e-6]], nil]"
+        "[[time, flow:avg], [[0, 1000], [0.075, -12.375, 1e-6, 0.13333333333333333]], nil]"
     );
 }
 
