@@ -185,7 +185,7 @@ impl<S: Summary> Windows<S> {
     fn next_start(&self, time: Micros) -> Option<Micros> {
         let (Shape::Tumbling { width, .. }, Some(&last)) = (self.shape, self.starts.last()) else { return None };
         let ahead = time.wrapping_sub(last);
-        (ahead >= width && ahead < 2 * width).then_some(last + width)
+        (ahead >= width && ahead - width < width).then(|| last + width)
     }
 
     /// Position of the first bucket of the window that holds `time`. States come in order, so that it mostly is the window of
@@ -362,7 +362,7 @@ impl<S: Summary> Table<S> {
         let mut start = self.starts.first().copied().unwrap_or_default();
         (0..self.regular_len(width)).map(move |_| {
             let found = windows.next_if(|&(next, _)| next == start);
-            start += width;
+            start = start.saturating_add(width);
             found.map(|(_, bucket)| bucket)
         })
     }
@@ -432,6 +432,18 @@ mod tests {
         let table = Windows::<Bucket>::tumbling(10, 0, 2, Needs::STATE).finish();
         assert_eq!((table.regular_len(10), table.regular_column(1, 10).count()), (0, 0));
         assert!(table.with_empty(10).is_empty());
+    }
+
+    #[test]
+    fn the_widest_windows_do_not_overflow() {
+        let width = Micros::MAX / COARSE * COARSE;
+        let mut windows = Windows::<Bucket>::tumbling(width, 0, 1, Needs::default());
+        for time in [-COARSE, 0, COARSE] {
+            windows.add_state(time, 0, Bucket::fold(&[time], &[1.0]), Sketch::None).unwrap();
+        }
+        let table = windows.finish();
+        let counts: Vec<u64> = table.regular_column(0, width).map(|bucket| bucket.unwrap().count).collect();
+        assert_eq!((table.starts(), counts), (&[-width, 0][..], vec![1, 2]));
     }
 
     proptest! {

@@ -93,7 +93,7 @@ fn of_source(ctx: Ctx, source: &str) -> Result<(), Failure> {
         bytes += series.bytes(allocated);
         rollup_bytes += series.rollup_bytes(allocated);
         flush_id = flush_id.max(series.flush_id());
-        last = last.max(series.last());
+        last = last.max(known(series, Series::last));
         let oldest = series.oldest_pending()?;
         oldest_pending = oldest_pending.into_iter().chain(oldest).min();
         Ok(())
@@ -125,6 +125,11 @@ fn of_series(ctx: Ctx, name: *mut RedisModuleString, bytes: &[u8]) -> Result<(),
     Ok(())
 }
 
+/// A time of the series; None of one that cannot be read, which stands for all times.
+fn known(series: &Series, time: impl Fn(&Series) -> Option<Micros>) -> Option<Micros> {
+    time(series).filter(|_| !series.is_unreadable())
+}
+
 fn fields(series: &Series, source: &str, key: &str) -> Result<Vec<(&'static str, Value)>, Failure> {
     let names: Vec<&str> = series.measures().collect();
     let watched = series.watches().iter().map(|(measure, _)| names[measure].to_owned()).collect();
@@ -133,8 +138,8 @@ fn fields(series: &Series, source: &str, key: &str) -> Result<Vec<(&'static str,
         ("key", Value::Text(key.to_owned())),
         ("samples", Value::Integer(series.rows() as i64)),
         ("measures", Value::List(series.measures().map(str::to_owned).collect())),
-        ("first", Value::Time(series.first())),
-        ("last", Value::Time(series.last())),
+        ("first", Value::Time(known(series, Series::first))),
+        ("last", Value::Time(known(series, Series::last))),
         ("pending", Value::Integer(series.pending_rows() as i64)),
         ("oldest_pending", Value::Time(series.oldest_pending()?)),
         ("mark", Value::Time(series.mark())),

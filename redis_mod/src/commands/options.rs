@@ -2,7 +2,7 @@
 
 use super::arguments::{Cursor, List, shown};
 use crate::failure::Failure;
-use crate::hot::{MAX_MEASURES, Series};
+use crate::hot::{MAX_MEASURES, Series, TIME_RANGE};
 use series::aggregate::Aggregate;
 use series::time::Micros;
 use smallvec::SmallVec;
@@ -96,7 +96,7 @@ impl<'a> Options<'a> {
             match *name {
                 "MEASURES" => options.measures = Some(distinct(cursor.list("MEASURES")?)?),
                 "AGG" => options.aggregates = Some(aggregates(cursor)?),
-                "BUCKET" => options.bucket = Some(cursor.duration()?),
+                "BUCKET" => options.bucket = Some(bucket(cursor)?),
                 "ALIGN" => options.align = cursor.time()?,
                 "AT" => options.at = at(cursor)?,
                 "EMPTY" => options.empty = true,
@@ -175,6 +175,15 @@ fn by<'a>(cursor: &mut Cursor<'a>) -> Result<By<'a>, Failure> {
         return Err(Failure::text("BY PREFIX: the separator is empty"));
     }
     Ok(By::Prefix(separator))
+}
+
+/// A width. One beyond all times would have starts that no number holds.
+fn bucket(cursor: &mut Cursor<'_>) -> Result<Micros, Failure> {
+    let width = cursor.duration()?;
+    if width > TIME_RANGE.end() - TIME_RANGE.start() {
+        return Err(Failure::text("BUCKET must not be longer than the years 1 to 9999"));
+    }
+    Ok(width)
 }
 
 fn aggregates(cursor: &mut Cursor<'_>) -> Result<Aggregates, Failure> {

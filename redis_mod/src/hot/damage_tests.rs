@@ -4,6 +4,7 @@ use super::{AddError, BLOCK_ROWS, OPEN_ROWS, PendingQuery, Rows, Series, Token};
 use series::detect::{Method, Options};
 use series::time::{MICROS_PER_SECOND, Micros};
 use series::watch::Watch;
+use series::wire::Batch;
 
 /// Samples are two seconds apart, so that a bucket of 5 minutes holds parts of two or three blocks.
 const STEP: Micros = 2 * MICROS_PER_SECOND;
@@ -118,6 +119,15 @@ fn a_damaged_last_block_takes_no_open_rows() {
     let before = state(&series);
     assert!(series.add(series.last().unwrap() - 1, &[(b"flow", 1.0)]).is_err());
     assert!(state(&series) == before);
+}
+
+#[test]
+fn a_fill_that_is_refused_leaves_no_measures() {
+    let mut series = series();
+    damage(&mut series, 1);
+    let batch = Batch { times: vec![sample(5)], measures: vec!["level".to_owned()], columns: vec![vec![1.0]] };
+    assert!(series.fill(&batch).is_err());
+    assert_eq!(series.measure(b"level"), None);
 }
 
 #[test]

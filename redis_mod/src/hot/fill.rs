@@ -27,8 +27,14 @@ impl Series {
                 return Err(AddError::Infinite(name.clone()));
             }
         }
+        let measures = self.measures.len();
         let targets = self.columns_of(&batch.measures)?;
-        let held = self.rows_between(Micros::MIN, Micros::MAX, &self.measures.all())?;
+        let held = self.rows_between(Micros::MIN, Micros::MAX, &self.measures.all());
+        if held.is_err() {
+            // as in `add`
+            self.measures.truncate(measures);
+        }
+        let held = held?;
         let merged = merge(&held, batch, &targets, self.measures.len());
         let added = merged.times.len() - held.times.len();
 

@@ -357,6 +357,7 @@ fn wrong_arguments_are_refused_in_the_style_of_redis() {
         ("STRATA.MADD r:A 1 0 flow 1", "number of items"),
         ("STRATA.GET r:A MEASURES 2 flow", "2 items are announced"),
         ("STRATA.RANGE r:A - + BUCKET 5", "not a duration"),
+        ("STRATA.RANGE r:A - + BUCKET 2562047788h ALIGN -3600000", "must not be longer"),
         ("STRATA.RANGE r:A - + BUCKET 5m AGG 1 total", "unknown aggregate"),
         ("STRATA.RANGE r:A - + COUNT 0", "positive integer"),
         ("STRATA.RANGE r:A - + EMPTY", "need BUCKET"),

@@ -30,6 +30,10 @@ fn the_server_starts_and_says_which_series_is_damaged() {
         assert_eq!(redis.info(key, "samples"), "400");
         redis.run(&format!("STRATA.ADD {key} 500000 flow 1"));
     }
+    for field in ["first", "last"] {
+        assert_eq!(redis.info("r:B", field), "nil");
+    }
+    assert_eq!(redis.info("SOURCE r", "last"), "500000", "the newest sample that is known");
     redis.run("DEBUG RELOAD");
     assert_eq!(redis.info("r:A", "samples"), "401");
 }
