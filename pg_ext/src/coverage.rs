@@ -3,6 +3,7 @@
 //! Sessions remember it, because TimescaleDB's catalog takes longer to read than most queries run.
 
 use crate::failure::{Failure, Result};
+use crate::iso_dates::IsoDates;
 use crate::partitions;
 use crate::pg_time;
 use crate::snapshot::Snapshot;
@@ -120,6 +121,7 @@ fn read(source: &Source, tables: &mut Vec<pg_sys::Oid>) -> Result<Option<Coverag
 
 /// A partition that has partitions by ranges of the time itself has room for those; any other has room for all its range.
 fn add_partitions(source: &Source, coverage: &mut Coverage, tables: &mut Vec<pg_sys::Oid>) -> Result<()> {
+    let _dates = IsoDates::begin();
     Snapshot::take_latest().select(
         "WITH RECURSIVE divided AS (
              SELECT $1::oid AS oid

@@ -13,6 +13,7 @@ mod health;
 mod hot_detection;
 mod import;
 mod interrupts;
+mod iso_dates;
 mod jobs;
 mod manifest;
 mod partitions;

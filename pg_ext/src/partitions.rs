@@ -1,6 +1,7 @@
 //! The parts a table is made of, so that days can leave it by dropping a part instead of deleting rows.
 
 use crate::failure::Result;
+use crate::iso_dates::IsoDates;
 use crate::pg_time::{self, sql_time};
 use crate::quote;
 use crate::snapshot::Snapshot;
@@ -126,6 +127,7 @@ fn partitions(source: &Source) -> Result<Vec<Part>> {
 
 fn ranges(sql: &str, source: &Source, kind: impl Fn(String) -> Kind) -> Result<Vec<Part>> {
     let mut parts = Vec::new();
+    let _dates = IsoDates::begin();
     // a part that was dropped is gone for every transaction, also for one whose snapshot still has it in the catalog
     Snapshot::take_latest().select(sql, &[source.relation.into()], |row| {
         let bound = |column| row.get::<TimestampWithTimeZone>(column).and_then(pg_time::micros);

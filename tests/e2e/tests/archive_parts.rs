@@ -254,3 +254,44 @@ fn a_part_of_a_partition_dropped_by_hand_is_missed_at_once() {
     database.run("DROP TABLE first");
     assert_eq!(client.query_one(ROWS, &[]).unwrap().get::<_, i64>(0), all);
 }
+
+#[test]
+fn a_transaction_older_than_the_archive_of_a_dropped_part_is_told_to_run_again() {
+    let (database, readings) = attached_in_pieces();
+    let mut earlier = earlier_transaction(&database);
+    database.job("archive");
+    database.run("DROP TABLE evening");
+    let error = earlier.query_one(ROWS, &[]).expect_err("rows that the snapshot has nowhere");
+    assert_eq!(error.code().unwrap().code(), "40001", "{error:?}");
+    database.all_tiers().assert_same(&readings, "later");
+}
+
+#[test]
+fn bounds_are_read_whatever_way_a_session_writes_times() {
+    let (database, readings) = attached_in_pieces();
+    database.job("archive");
+    database.run("DROP TABLE evening");
+    let mut client = database.connect();
+    // CST is the name of the zone here, and for who reads it of another one
+    client.batch_execute("SET timezone = 'Asia/Shanghai'; SET datestyle = 'SQL, DMY'").unwrap();
+    assert_eq!(client.query_one(ROWS, &[]).unwrap().get::<_, i64>(0), readings.len() as i64);
+    let style: String = client.query_one("SHOW datestyle", &[]).unwrap().get(0);
+    assert_eq!(style, "SQL, DMY");
+}
+
+/// Days 9 to 1, with a partition for the evening of day 8.
+fn attached_in_pieces() -> (Database, Readings) {
+    let database = stack().database();
+    database.run(&format!(
+        "CREATE TABLE readings (time timestamptz, key text, value float8, PRIMARY KEY (key, time)) PARTITION BY RANGE (time);
+         CREATE TABLE before PARTITION OF readings FOR VALUES FROM ({0}) TO ({1} - interval '6 hours');
+         CREATE TABLE evening PARTITION OF readings FOR VALUES FROM ({1} - interval '6 hours') TO ({1});
+         CREATE TABLE later PARTITION OF readings FOR VALUES FROM ({1}) TO ({2})",
+        database.day(9),
+        database.day(7),
+        database.day(0)
+    ));
+    database.attach(&format!("hot => NULL, warm => '3 days', cold => '{}'", database.cold()));
+    let readings = database.fill(9, 1);
+    (database, readings)
+}
