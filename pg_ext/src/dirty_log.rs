@@ -151,6 +151,11 @@ pub fn note(source_id: i32, days: impl IntoIterator<Item = Day>) {
     note_change(source_id, days, false);
 }
 
+/// Whether the transaction at hand deleted rows of the day, or gave them another key or time.
+pub fn is_removing(source_id: i32, day: Day) -> bool {
+    NOTED.with_borrow(|noted| noted.get(&(source_id, day)) == Some(&true))
+}
+
 fn note_change(source_id: i32, days: impl IntoIterator<Item = Day>, removes: bool) {
     NOTED.with_borrow_mut(|noted| {
         for day in days {

@@ -4,6 +4,7 @@
 
 mod as_user;
 mod attach;
+mod coverage;
 mod detect;
 mod dirty_log;
 mod failure;
@@ -12,6 +13,7 @@ mod health;
 mod hot_detection;
 mod import;
 mod interrupts;
+mod iso_dates;
 mod jobs;
 mod manifest;
 mod partitions;
@@ -51,6 +53,7 @@ pub extern "C-unwind" fn _PG_init() {
     gucs::define();
     workers::define_gucs();
     gucs::reserve_prefix();
+    coverage::init();
     dirty_log::init();
     workers::init();
 }

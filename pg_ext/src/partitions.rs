@@ -1,6 +1,7 @@
 //! The parts a table is made of, so that days can leave it by dropping a part instead of deleting rows.
 
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
+use crate::iso_dates::IsoDates;
 use crate::pg_time::{self, sql_time};
 use crate::quote;
 use crate::snapshot::Snapshot;
@@ -23,6 +24,10 @@ enum Kind {
 }
 
 impl Part {
+    pub fn range(&self) -> (Micros, Micros) {
+        (self.from, self.to)
+    }
+
     pub fn days(&self) -> impl Iterator<Item = Day> + use<> {
         (Day::of(self.from).0..=Day::of(self.to - 1).0).map(Day)
     }
@@ -59,31 +64,33 @@ pub fn of_table(source: &Source) -> Result<Vec<Part>> {
     Ok(parts)
 }
 
-/// Whether the table is a hypertable, or partitioned by ranges of the time column.
-pub fn are_ranges_of_time(source: &Source) -> Result<bool> {
-    let native = "SELECT EXISTS (
-         SELECT FROM pg_partitioned_table p
+/// Whether the table is partitioned by ranges of the time column.
+pub fn is_partitioned(source: &Source) -> Result<bool> {
+    exists(
+        "SELECT FROM pg_partitioned_table p
          JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
          JOIN strata.sources s ON s.relation = p.partrelid AND s.time_column = a.attname
-         WHERE p.partrelid = $1 AND p.partstrat = 'r' AND p.partnatts = 1)";
-    let hypertable = "SELECT EXISTS (
-         SELECT FROM timescaledb_information.hypertables h
-         JOIN pg_class t ON t.relname = h.hypertable_name
-         JOIN pg_namespace n ON n.oid = t.relnamespace AND n.nspname = h.hypertable_schema
-         WHERE t.oid = $1)";
-    let is = |sql| Ok::<_, Failure>(Spi::get_one_with_args::<bool>(sql, &[source.relation.into()])? == Some(true));
-    Ok(is(native)? || (timescaledb_schema()?.is_some() && is(hypertable)?))
+         WHERE p.partrelid = $1 AND p.partstrat = 'r' AND p.partnatts = 1",
+        source,
+    )
 }
 
-/// Whether parts in order of time leave no moment of the day out.
-pub fn cover(parts: &[Part], day: Day) -> bool {
-    let mut covered = day.start();
-    for part in parts.iter().take_while(|part| part.from < day.end()) {
-        if part.from <= covered {
-            covered = covered.max(part.to);
-        }
+pub fn is_hypertable(source: &Source) -> Result<bool> {
+    if timescaledb_schema()?.is_none() {
+        return Ok(false);
     }
-    covered >= day.end()
+    exists(
+        "SELECT FROM timescaledb_information.hypertables h
+         JOIN pg_class t ON t.relname = h.hypertable_name
+         JOIN pg_namespace n ON n.oid = t.relnamespace AND n.nspname = h.hypertable_schema
+         WHERE t.oid = $1",
+        source,
+    )
+}
+
+fn exists(sql: &str, source: &Source) -> Result<bool> {
+    let sql = format!("SELECT EXISTS ({sql})");
+    Ok(Spi::get_one_with_args::<bool>(&sql, &[source.relation.into()])? == Some(true))
 }
 
 fn chunks(source: &Source) -> Result<Vec<Part>> {
@@ -120,6 +127,7 @@ fn partitions(source: &Source) -> Result<Vec<Part>> {
 
 fn ranges(sql: &str, source: &Source, kind: impl Fn(String) -> Kind) -> Result<Vec<Part>> {
     let mut parts = Vec::new();
+    let _dates = IsoDates::begin();
     // a part that was dropped is gone for every transaction, also for one whose snapshot still has it in the catalog
     Snapshot::take_latest().select(sql, &[source.relation.into()], |row| {
         let bound = |column| row.get::<TimestampWithTimeZone>(column).and_then(pg_time::micros);
@@ -144,23 +152,4 @@ fn timescaledb_schema() -> Result<Option<String>> {
             None => None,
         })
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use series::time::MICROS_PER_DAY;
-
-    #[test]
-    fn a_day_is_covered_by_parts_without_a_gap() {
-        let half = MICROS_PER_DAY / 2;
-        let parts = |ranges: &[(i64, i64)]| -> Vec<Part> {
-            ranges.iter().map(|&(from, to)| Part { kind: Kind::Chunk, from: from * half, to: to * half }).collect()
-        };
-        let covers = |ranges: &[(i64, i64)]| cover(&parts(ranges), Day(1));
-        assert!(
-            covers(&[(2, 4)]) && covers(&[(-9, 99)]) && covers(&[(0, 3), (3, 4)]) && covers(&[(2, 3), (2, 3), (3, 9)])
-        );
-        assert!(!covers(&[]) && !covers(&[(0, 2), (4, 9)]) && !covers(&[(2, 3), (2, 3)]) && !covers(&[(3, 4)]));
-    }
 }

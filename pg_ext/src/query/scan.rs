@@ -89,7 +89,15 @@ impl<'a> Scan<'a> {
         let mut dropped = dropped_days(&snapshot, &request)?;
         if request.from < request.to {
             let days = (Day::of(request.from), Day::of(request.to - 1));
-            dropped.extend(vanished_days(&snapshot, source, access, days)?);
+            let vanished = vanished_days(&snapshot, source, access, days)?;
+            if Snapshot::may_be_behind() {
+                // a day that was archived and dropped after the snapshot is nowhere in it
+                let latest = vanished_days(&Snapshot::take_latest(), source, access, days)?;
+                if !latest.is_subset(&vanished) {
+                    return Err(overtaken(source));
+                }
+            }
+            dropped.extend(vanished);
         }
         let late = late_days(&snapshot, &request, &dropped)?;
         let span = match hot.span_within(request.from, request.to) {

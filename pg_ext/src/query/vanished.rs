@@ -2,8 +2,9 @@
 //! archive has them, and the next archive run writes that into the manifest; until then queries find it out themselves.
 
 use super::access::Access;
+use crate::coverage;
+use crate::dirty_log;
 use crate::failure::Result;
-use crate::partitions;
 use crate::pg_time::{self, sql_time};
 use crate::snapshot::Snapshot;
 use crate::source::Source;
@@ -30,15 +31,20 @@ pub fn vanished_days(
     (first, last): (Day, Day),
 ) -> Result<BTreeSet<Day>> {
     let archived = archived_days(snapshot, source, first, last)?;
-    if archived.is_empty() || !partitions::are_ranges_of_time(source)? {
+    if archived.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let parts = partitions::of_table(source)?;
+    let Some(coverage) = coverage::of_table(source)? else { return Ok(BTreeSet::new()) };
     let mut vanished = BTreeSet::new();
     for Archived { day, rows, touched } in archived {
-        // whoever sees some of the rows cannot tell how many there are
-        let suspect = !partitions::cover(&parts, day) || (touched && access.sees_all_rows());
-        if suspect && rows_in_table(snapshot, source, day)? < rows {
+        let gone = match access.sees_all_rows() {
+            true if touched || !coverage.is_whole(day) => rows_in_table(snapshot, source, day)? < rows,
+            true => false,
+            // whoever sees some of the rows cannot tell how many there are
+            false => !coverage.is_possible(day),
+        };
+        // what the transaction at hand deleted is not in the log yet
+        if gone && !dirty_log::is_removing(source.id, day) {
             vanished.insert(day);
         }
     }
