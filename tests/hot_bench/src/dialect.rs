@@ -37,12 +37,12 @@ pub enum Query {
     /// 3 measures × 6 aggregates over 5 minutes, 1 hour and 1 day up to now.
     OpenRollups,
     /// One aggregate in 288 buckets of 5 minutes; the peer asks the rule's key.
-    Buckets,
+    Rows,
     /// The same; the peer asks the raw series.
-    BucketsOfRaw,
-    /// As [`Query::Buckets`] for the peer; Strata gives the values as one list.
+    RowsOfRaw,
+    /// As [`Query::Rows`] for the peer; Strata gives the values as one list.
     Grid,
-    /// As [`Query::BucketsOfRaw`] for the peer; Strata gives the values as one list.
+    /// As [`Query::RowsOfRaw`] for the peer; Strata gives the values as one list.
     GridOfRaw,
     /// 3 measures × 6 aggregates × 288 buckets.
     AllAggregates,
@@ -63,7 +63,7 @@ impl Query {
     pub fn least_items(self) -> usize {
         match self {
             Self::OpenRollups => 54,
-            Self::Buckets | Self::BucketsOfRaw | Self::Group => 2 * 288,
+            Self::Rows | Self::RowsOfRaw | Self::Group => 2 * 288,
             Self::Grid | Self::GridOfRaw => 288,
             Self::AllAggregates => 18 * 288,
             Self::Raw => 2 * 2880,
@@ -220,7 +220,7 @@ fn strata_query(query: Query, node: &str, now: i64, packed: bool) -> String {
             let windows = WINDOWS.map(|(_, window)| window).join(" ");
             format!("STRATA.ROLL {key} {windows} AT + {STRATA_AGGREGATES}")
         }
-        Query::Buckets | Query::BucketsOfRaw => {
+        Query::Rows | Query::RowsOfRaw => {
             format!("STRATA.RANGE {key} {START} {now} MEASURES 1 flow BUCKET 5m AGG 1 avg")
         }
         Query::Grid | Query::GridOfRaw => {
@@ -239,8 +239,8 @@ fn strata_query(query: Query, node: &str, now: i64, packed: bool) -> String {
 fn peer_query(query: Query, node: &str, now: i64) -> String {
     match query {
         Query::OpenRollups => format!("TS.MGET LATEST FILTER node={node} kind=rollup"),
-        Query::Buckets | Query::Grid => format!("TS.RANGE {node}:flow:avg:5m {START} {now} LATEST"),
-        Query::BucketsOfRaw | Query::GridOfRaw => format!("TS.RANGE {node}:flow {START} {now} AGGREGATION avg 300000"),
+        Query::Rows | Query::Grid => format!("TS.RANGE {node}:flow:avg:5m {START} {now} LATEST"),
+        Query::RowsOfRaw | Query::GridOfRaw => format!("TS.RANGE {node}:flow {START} {now} AGGREGATION avg 300000"),
         Query::AllAggregates => format!("TS.MRANGE {START} {now} LATEST FILTER node={node} kind=rollup bucket=5m"),
         Query::Raw => format!("TS.RANGE {node}:flow {START} {now}"),
         Query::LastDay | Query::Quantiles => {

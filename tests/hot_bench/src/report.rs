@@ -28,6 +28,12 @@ impl Report {
         line.expect("a figure of this report").1 = both;
     }
 
+    /// What the peer needed for a figure.
+    pub fn peer(&self, figure: &Figure) -> Rounds {
+        let line = self.lines.iter().find(|(known, _)| known.name == figure.name);
+        line.map_or_else(|| Rounds::missing("not measured"), |(_, both)| both.peer.clone())
+    }
+
     /// Whether all figures hold.
     pub fn holds(&self) -> bool {
         self.lines.iter().all(|(figure, both)| holds(figure, both) != Some(false))

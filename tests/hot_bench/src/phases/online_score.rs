@@ -1,4 +1,4 @@
-//! Writing with a score in the reply; the peer has none.
+//! Writing with a score in the reply. The peer has none: beside it stands its reading without one, from the first phase.
 
 use anyhow::{Context, Result, ensure};
 
@@ -42,9 +42,9 @@ pub fn run(rounds: usize, report: &mut Report) -> Result<()> {
             [&mut scored, &mut added].into_iter().for_each(|rounds| *rounds = Rounds::missing(&format!("{error:#}")))
         }
     }
-    let not_offered = Rounds::missing("not offered");
-    report.add(figures::READING_SCORED, Both { strata: scored, peer: not_offered.clone() });
-    report.add(figures::SCORE, Both { strata: added, peer: not_offered });
+    let peer = report.peer(&figures::READING);
+    report.add(figures::READING_SCORED, Both { strata: scored, peer: peer.clone() });
+    report.add(figures::SCORE, Both { strata: added, peer });
     Ok(())
 }
 

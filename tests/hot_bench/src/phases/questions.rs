@@ -15,8 +15,8 @@ const SHORT_ROUNDS: usize = 4;
 /// Question, calls a round, the figure with the plain reply and that with the packed one.
 const QUESTIONS: [(Query, usize, Figure, Option<Figure>); 11] = [
     (Query::OpenRollups, 300, figures::OPEN_ROLLUPS, None),
-    (Query::Buckets, 300, figures::BUCKETS, Some(figures::BUCKETS_PACKED)),
-    (Query::BucketsOfRaw, 300, figures::BUCKETS_OF_RAW, None),
+    (Query::Rows, 300, figures::ROWS, Some(figures::BUCKETS_PACKED)),
+    (Query::RowsOfRaw, 300, figures::ROWS_OF_RAW, None),
     (Query::Grid, 300, figures::GRID, None),
     (Query::GridOfRaw, 300, figures::GRID_OF_RAW, None),
     (Query::AllAggregates, 50, figures::ALL_AGGREGATES, Some(figures::ALL_AGGREGATES_PACKED)),
