@@ -42,7 +42,8 @@ impl HotClient {
     /// Reads pending samples of `source` without changing anything in Redis, in a cluster from all masters.
     ///
     /// `from` and `to` are inclusive. `keys` limits it to these series (keys within the source); `count` bounds the
-    /// number of samples, each master's share in a cluster; with 0 there are none, but all that are pending are checked.
+    /// number of samples, each master's share in a cluster; with 0 the answer only says whether there are some, and which
+    /// series are known to be damaged.
     pub async fn pending(
         &self,
         source: &str,
