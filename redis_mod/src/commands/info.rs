@@ -94,8 +94,7 @@ fn of_source(ctx: Ctx, source: &str) -> Result<(), Failure> {
         rollup_bytes += series.rollup_bytes(allocated);
         flush_id = flush_id.max(series.flush_id());
         last = last.max(known(series, Series::last));
-        let oldest = series.oldest_pending()?;
-        oldest_pending = oldest_pending.into_iter().chain(oldest).min();
+        oldest_pending = oldest_pending.into_iter().chain(series.oldest_pending()).min();
         Ok(())
     })?;
     reply(
@@ -121,7 +120,7 @@ fn of_series(ctx: Ctx, name: *mut RedisModuleString, bytes: &[u8]) -> Result<(),
         return Err(Failure::text("no such key"));
     };
     let (source, key) = index::check_name(bytes).unwrap_or_default();
-    reply(ctx, &fields(&series, source, key)?);
+    reply(ctx, &fields(&series, source, key));
     Ok(())
 }
 
@@ -130,10 +129,10 @@ fn known(series: &Series, time: impl Fn(&Series) -> Option<Micros>) -> Option<Mi
     time(series).filter(|_| !series.is_unreadable())
 }
 
-fn fields(series: &Series, source: &str, key: &str) -> Result<Vec<(&'static str, Value)>, Failure> {
+fn fields(series: &Series, source: &str, key: &str) -> Vec<(&'static str, Value)> {
     let names: Vec<&str> = series.measures().collect();
     let watched = series.watches().iter().map(|(measure, _)| names[measure].to_owned()).collect();
-    Ok(vec![
+    vec![
         ("source", Value::Text(source.to_owned())),
         ("key", Value::Text(key.to_owned())),
         ("samples", Value::Integer(series.rows() as i64)),
@@ -141,7 +140,7 @@ fn fields(series: &Series, source: &str, key: &str) -> Result<Vec<(&'static str,
         ("first", Value::Time(known(series, Series::first))),
         ("last", Value::Time(known(series, Series::last))),
         ("pending", Value::Integer(series.pending_rows() as i64)),
-        ("oldest_pending", Value::Time(series.oldest_pending()?)),
+        ("oldest_pending", Value::Time(series.oldest_pending())),
         ("mark", Value::Time(series.mark())),
         ("late", Value::Integer(series.late() as i64)),
         ("seq", Value::Integer(series.seq() as i64)),
@@ -151,7 +150,7 @@ fn fields(series: &Series, source: &str, key: &str) -> Result<Vec<(&'static str,
         ("alarms", Value::Integer(series.watches().alarms().len() as i64)),
         ("bytes", Value::Integer(series.bytes(allocated) as i64)),
         ("rollup_bytes", Value::Integer(series.rollup_bytes(allocated) as i64)),
-    ])
+    ]
 }
 
 fn reply(ctx: Ctx, fields: &[(&str, Value)]) {

@@ -29,12 +29,10 @@ impl Series {
         }
         let measures = self.measures.len();
         let targets = self.columns_of(&batch.measures)?;
-        let held = self.rows_between(Micros::MIN, Micros::MAX, &self.measures.all());
-        if held.is_err() {
-            // as in `add`
-            self.measures.truncate(measures);
-        }
-        let held = held?;
+        // as in `add`, a refusal leaves no measures
+        let held = self
+            .rows_between(Micros::MIN, Micros::MAX, &self.measures.all())
+            .inspect_err(|_| self.measures.truncate(measures))?;
         let merged = merge(&held, batch, &targets, self.measures.len());
         let added = merged.times.len() - held.times.len();
 

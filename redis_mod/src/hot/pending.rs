@@ -116,9 +116,9 @@ impl Series {
 
     /// Time of the oldest pending sample. Where its block is damaged, which must not hide the other series of a source, none
     /// is older; of an unreadable series nothing is known.
-    pub fn oldest_pending(&self) -> Result<Option<Micros>, DecodeError> {
+    pub fn oldest_pending(&self) -> Option<Micros> {
         if self.pending_rows == 0 || self.is_unreadable() {
-            return Ok(None);
+            return None;
         }
         let behind = self.late.first().map(|&(time, _)| time).filter(|&time| time <= self.mark);
         let query = PendingQuery { from: Micros::MIN, to: Micros::MAX, count: 1 };
@@ -129,7 +129,7 @@ impl Series {
                 self.segments(after, Micros::MAX).next().map(|segment| segment.span().0.max(after))
             }
         };
-        Ok(behind.or_else(found))
+        behind.or_else(found)
     }
 
     /// Counts the pending samples anew.

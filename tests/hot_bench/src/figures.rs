@@ -51,7 +51,7 @@ pub const OPEN_ROLLUPS: Figure = less("all open rollups of one node", "us", 8.0,
 /// The form for who is in a hurry.
 pub const GRID: Figure = less("288 buckets as a grid, the peer from a rollup", "us", 20.0, 28.0);
 pub const GRID_OF_RAW: Figure = less("288 buckets as a grid, the peer from raw", "us", 20.0, 51.0);
-/// Both systems make five writes a row into the server's reply, and these alone take more than half of its time.
+/// Most of a row's time goes into the server's reply, whatever the module does: a time and a value of their own, in an array.
 pub const ROWS: Figure = to_know("288 buckets as rows, the peer from a rollup", "us", false);
 pub const ROWS_OF_RAW: Figure = to_know("288 buckets as rows, the peer from raw", "us", false);
 pub const BUCKETS_PACKED: Figure = to_know("288 buckets, packed (aim 3)", "us", false);
